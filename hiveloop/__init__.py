@@ -1,0 +1,144 @@
+"""HiveLoop: make AI agents observable.
+
+    import hiveloop
+
+    hb = hiveloop.init(api_key="hb_live_...")
+    agent = hb.agent("sales")
+    with agent.task("lead-42") as task:
+        task.llm_call("reasoning", "claude-sonnet-4-5", tokens_in=1200, tokens_out=350, cost=0.008)
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ._action import Action
+from ._agent import Agent
+from ._client import HiveBoard, flush, get_client, init, reset, shutdown
+from ._scope import (
+    clear_current_agent,
+    clear_current_task,
+    get_current_agent,
+    get_current_task,
+    propagate,
+    set_current_agent,
+    set_current_task,
+)
+from ._sensors import (
+    approval_received,
+    escalate,
+    event,
+    expecting,
+    llm_call,
+    plan,
+    plan_step,
+    queue_snapshot,
+    report_issue,
+    request_approval,
+    resolve_issue,
+    retry,
+    scheduled,
+    set_payload,
+    todo,
+    track,
+    track_context,
+)
+from ._task import Task
+from ._version import __version__
+from .errors import HiveLoopConfigError, HiveLoopError
+from .events import ActionInfo, AgentInfo, Event, EventType, Severity, TaskInfo
+from .payloads import tool_payload
+from .stats import DropReason, LaneStats, Stats
+from .transport import (
+    Batch,
+    BatchLimits,
+    Delivered,
+    Misconfigured,
+    Outcome,
+    Refused,
+    Retry,
+    ScopeHooks,
+    TooLarge,
+    Transport,
+)
+
+if TYPE_CHECKING:
+    from .transports import ConsoleTransport, HttpTransport, JsonlTransport, MemoryTransport
+
+SDK_VERSION = __version__
+"""The version, under the name that hiveloop 0.2.0 had for it."""
+
+__all__ = [
+    "SDK_VERSION",
+    "Action",
+    "ActionInfo",
+    "Agent",
+    "AgentInfo",
+    "Batch",
+    "BatchLimits",
+    "ConsoleTransport",
+    "Delivered",
+    "DropReason",
+    "Event",
+    "EventType",
+    "HiveBoard",
+    "HiveLoopConfigError",
+    "HiveLoopError",
+    "HttpTransport",
+    "JsonlTransport",
+    "LaneStats",
+    "MemoryTransport",
+    "Misconfigured",
+    "Outcome",
+    "Refused",
+    "Retry",
+    "ScopeHooks",
+    "Severity",
+    "Stats",
+    "Task",
+    "TaskInfo",
+    "TooLarge",
+    "Transport",
+    "__version__",
+    "approval_received",
+    "clear_current_agent",
+    "clear_current_task",
+    "escalate",
+    "event",
+    "expecting",
+    "flush",
+    "get_client",
+    "get_current_agent",
+    "get_current_task",
+    "init",
+    "llm_call",
+    "plan",
+    "plan_step",
+    "propagate",
+    "queue_snapshot",
+    "report_issue",
+    "request_approval",
+    "reset",
+    "resolve_issue",
+    "retry",
+    "scheduled",
+    "set_current_agent",
+    "set_current_task",
+    "set_payload",
+    "shutdown",
+    "todo",
+    "tool_payload",
+    "track",
+    "track_context",
+]
+
+_TRANSPORTS = frozenset(("ConsoleTransport", "HttpTransport", "JsonlTransport", "MemoryTransport"))
+
+
+def __getattr__(name: str) -> Any:
+    """Import a transport when it is first asked for."""
+    if name in _TRANSPORTS:
+        from . import transports
+
+        return getattr(transports, name)
+    raise AttributeError(f"module 'hiveloop' has no attribute {name!r}")

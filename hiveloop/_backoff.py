@@ -1,0 +1,41 @@
+"""How long to wait before trying again."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+__all__ = ["Backoff"]
+
+# 2**16 seconds is far beyond any cap; more would only overflow a float one day.
+_MOST_DOUBLINGS = 16
+
+
+class Backoff(NamedTuple):
+    """Exponential delays with full jitter.
+
+    Full jitter spreads a fleet that lost the same server evenly over the interval, so that its
+    return is not a stampede.
+
+    Attributes:
+        initial: seconds of the first interval.
+        maximum: longest interval in seconds.
+        probe: shortest wait in seconds while the set-up is wrong (key, address); doubles to `maximum`.
+    """
+
+    initial: float = 1.0
+    maximum: float = 60.0
+    probe: float = 15.0
+
+    def delay(self, failures: int) -> float:
+        """Seconds to wait after the given number of failures in a row (1 for the first)."""
+        from random import uniform  # here, since it costs an import of hashlib
+
+        return uniform(0.0, self._interval(self.initial, failures))  # noqa: S311 - not a secret
+
+    def probe_delay(self, failures: int) -> float:
+        """Seconds to wait before asking again whether a wrong set-up was mended."""
+        return self._interval(self.probe, failures)
+
+    def _interval(self, first: float, failures: int) -> float:
+        doublings = min(max(failures - 1, 0), _MOST_DOUBLINGS)
+        return float(min(self.maximum, first * 2**doublings))

@@ -1,0 +1,242 @@
+"""Where each setting comes from: argument, environment, config file, default; validated in one place."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from .errors import HiveLoopConfigError
+from .transports._address import DEFAULT_ENDPOINT, check_endpoint, is_loopback
+
+__all__ = ["Config", "config_files", "resolve"]
+
+CONFIG_FILE = "loophive.cfg"
+_TRUE = frozenset(("1", "true", "yes", "on"))
+_FALSE = frozenset(("0", "false", "no", "off", ""))
+
+
+class Config(NamedTuple):
+    """Effective settings, frozen. `sources` tells where each came from; the key is never in a repr."""
+
+    api_key: str | None
+    endpoint: str
+    environment: str
+    group: str
+    flush_interval: float
+    batch_size: int | None
+    max_queue_size: int
+    debug: bool
+    enabled: bool
+    capture_content: bool
+    preview_max_chars: int
+    redact: bool
+    timeout: float
+    shutdown_timeout: float
+    ca_file: str | None
+    compression: bool
+    headers: Mapping[str, str]
+    sources: Mapping[str, str]
+
+    def __repr__(self) -> str:
+        shown = {k: v for k, v in self._asdict().items() if k not in ("api_key", "headers", "sources")}
+        key = "set" if self.api_key else "not set"
+        return f"Config(api_key=<{key}>, {', '.join(f'{k}={v!r}' for k, v in shown.items())})"
+
+
+class _Resolver:
+    """Takes each setting from the first place that has it, and remembers which that was."""
+
+    def __init__(self, arguments: Mapping[str, Any], environ: Mapping[str, str]) -> None:
+        self._arguments = arguments
+        self._environ = environ
+        self.sources: dict[str, str] = {}
+
+    def find(self, name: str, default: Any, variable: str | None = None) -> tuple[Any, str]:
+        """Return the raw value and a word for its origin, as used in error messages."""
+        value = self._arguments.get(name)
+        if value is not None:
+            return value, self._from(name, "argument", name)
+        variable = variable or f"HIVELOOP_{name.upper()}"
+        found = self._environ.get(variable)
+        if found:
+            return found, self._from(name, variable, variable)
+        return default, self._from(name, "default", name)
+
+    def _from(self, name: str, source: str, shown: str) -> str:
+        self.sources[name] = source
+        return shown
+
+    def text(self, name: str, default: str, limit: int) -> str:
+        value, shown = self.find(name, default)
+        if not isinstance(value, str) or not value:
+            raise _error(shown, value, "a non-empty text")
+        return value[:limit]
+
+    def number(self, name: str, default: float, least: float, fix: str) -> float:
+        value, shown = self.find(name, default)
+        try:
+            number = float(value)
+        except (TypeError, ValueError):
+            number = math.nan
+        if not math.isfinite(number) or number < least or isinstance(value, bool):
+            raise _error(shown, value, fix)
+        return number
+
+    def whole(self, name: str, default: int | None, least: int, fix: str) -> int | None:
+        value, shown = self.find(name, default)
+        if value is None:
+            return None
+        try:
+            number = int(value)
+            exact = number == float(value)
+        except (TypeError, ValueError, OverflowError):
+            raise _error(shown, value, fix) from None
+        if not exact or number < least or isinstance(value, bool):
+            raise _error(shown, value, fix)
+        return number
+
+    def flag(self, name: str, default: bool, variable: str | None = None) -> bool:
+        value, shown = self.find(name, default, variable)
+        if isinstance(value, bool):
+            return value
+        word = str(value).strip().lower()
+        if word not in _TRUE | _FALSE:
+            raise _error(shown, value, "True or False (in the environment: 1 or 0)")
+        return word in _TRUE
+
+
+def _error(name: str, value: object, fix: str) -> HiveLoopConfigError:
+    return HiveLoopConfigError(f"{name}={value!r} is not valid: give {fix}")
+
+
+def resolve(arguments: Mapping[str, Any], environ: Mapping[str, str] | None = None) -> Config:
+    """Work out the effective settings.
+
+    Args:
+        arguments: what the caller of `hiveloop.init` passed; None stands for "not passed".
+        environ: environment variables; the process's own by default.
+
+    Raises:
+        HiveLoopConfigError: a value is not valid; the message names it and the fix.
+    """
+    found = _Resolver(arguments, os.environ if environ is None else environ)
+    max_queue_size = found.whole("max_queue_size", 10_000, 1, "a whole number of events, 1 or more")
+    preview = found.whole("preview_max_chars", 300, 0, "a number of characters, 0 or more")
+    return Config(
+        api_key=_api_key(found),
+        endpoint=_endpoint(found),
+        environment=found.text("environment", "production", 64),
+        group=found.text("group", "default", 128),
+        flush_interval=found.number("flush_interval", 5.0, 0.01, "seconds, 0.01 or more"),
+        batch_size=found.whole("batch_size", None, 1, "a whole number of events, from 1 to 500"),
+        max_queue_size=10_000 if max_queue_size is None else max_queue_size,
+        debug=found.flag("debug", False),
+        enabled=_enabled(found),
+        capture_content=found.flag("capture_content", True),
+        preview_max_chars=300 if preview is None else preview,
+        redact=found.flag("redact", True),
+        timeout=found.number("timeout", 30.0, 0.1, "seconds, 0.1 or more"),
+        shutdown_timeout=found.number("shutdown_timeout", 5.0, 0.0, "seconds, 0 or more"),
+        ca_file=_ca_file(found),
+        compression=found.flag("compression", False),
+        headers=_headers(found),
+        sources=found.sources,
+    )
+
+
+def _api_key(found: _Resolver) -> str | None:
+    value, shown = found.find("api_key", None)
+    if value is None:
+        return None
+    if not isinstance(value, str):
+        raise HiveLoopConfigError(f"{shown} must be a text, not {type(value).__name__}")
+    value = value.strip()
+    if not value.startswith("hb_"):
+        raise HiveLoopConfigError(
+            f"{shown} must start with 'hb_' (yours has {len(value)} characters and does not): copy the key"
+            " from the API keys page of your HiveBoard, hb_live_... or hb_test_..."
+        )
+    if not value.isascii() or any(c.isspace() for c in value):
+        raise HiveLoopConfigError(f"{shown} has characters no key has (spaces, line breaks): copy it again")
+    return value
+
+
+def _enabled(found: _Resolver) -> bool:
+    if found.find("enabled", None)[0] is not None:
+        return found.flag("enabled", True)
+    disabled = found.flag("enabled", False, "HIVELOOP_DISABLED")
+    return not disabled
+
+
+def _endpoint(found: _Resolver) -> str:
+    value, shown = found.find("endpoint", None)
+    if value is None:
+        value, shown = _endpoint_from_files(found)
+    return check_endpoint(value, shown)
+
+
+def config_files() -> list[str]:
+    """Return the files an endpoint is looked up in: the working directory's, then the user's."""
+    return [CONFIG_FILE, os.path.join(os.path.expanduser("~"), ".loophive", CONFIG_FILE)]
+
+
+def _endpoint_from_files(found: _Resolver) -> tuple[str, str]:
+    for path in config_files():
+        endpoint = _read_endpoint(path)
+        if endpoint is None:
+            continue
+        if path == CONFIG_FILE and not _is_safe(endpoint):
+            raise HiveLoopConfigError(
+                f"endpoint={endpoint!r} in {path} of the working directory is not valid there: a file that"
+                " comes with a project may only name an https or loopback address"
+            )
+        found.sources["endpoint"] = os.path.abspath(path)
+        return endpoint, f"endpoint in {path}"
+    return DEFAULT_ENDPOINT, "endpoint"
+
+
+def _read_endpoint(path: str) -> str | None:
+    if not os.path.isfile(path):
+        return None
+    import configparser
+
+    parser = configparser.ConfigParser(interpolation=None)
+    try:
+        parser.read(path, encoding="utf-8")
+        return parser.get("loophive", "endpoint", fallback=None) or None
+    except (configparser.Error, OSError, UnicodeDecodeError) as error:
+        raise HiveLoopConfigError(f"{path} cannot be read ({error}): mend or remove it") from error
+
+
+def _is_safe(endpoint: str) -> bool:
+    try:
+        return endpoint.startswith("https://") or is_loopback(endpoint)
+    except ValueError:
+        return False
+
+
+def _ca_file(found: _Resolver) -> str | None:
+    value, shown = found.find("ca_file", None)
+    if value is None:
+        return None
+    path = os.fspath(value) if isinstance(value, str | os.PathLike) else None
+    if not isinstance(path, str) or not os.path.exists(path):
+        raise _error(shown, value, "the path of a PEM file with the certificates to trust")
+    return path
+
+
+def _headers(found: _Resolver) -> dict[str, str]:
+    value, shown = found.find("headers", {})
+    if isinstance(value, str):  # from the environment: "Name=value,Name=value"
+        pairs = [pair.partition("=") for pair in value.split(",") if pair.strip()]
+        value = {name.strip(): text.strip() for name, _, text in pairs}
+    if not isinstance(value, Mapping) or not all(_is_header(k, v) for k, v in value.items()):
+        raise HiveLoopConfigError(f"{shown} must map header names to texts, without line breaks")
+    return dict(value)
+
+
+def _is_header(name: object, value: object) -> bool:
+    texts = isinstance(name, str) and isinstance(value, str)
+    return texts and bool(name) and not any(c in f"{name}{value}" for c in "\r\n")

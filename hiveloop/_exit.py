@@ -1,0 +1,49 @@
+"""Have the last events delivered when the process ends in an orderly way.
+
+Registered at the first event, not at `init`: exit handlers run last in, first out, and an
+application that sets up its own telemetry after `init` would otherwise tear it down before we are
+done. The children of `multiprocessing` end without running `atexit` handlers, so they get a
+finaliser of that package. ``os._exit`` and a fatal signal run nothing: call `hiveloop.flush` first.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import sys
+import weakref
+from collections.abc import Callable
+from typing import Any
+
+__all__ = ["ExitHook"]
+
+
+class ExitHook:
+    """Calls a bound method once at the end of the process, without keeping its object alive."""
+
+    def __init__(self, method: Callable[[], None]) -> None:
+        self._method = weakref.WeakMethod(method)
+        self._pid: int | None = None
+
+    def register(self) -> None:
+        """Register for this process; further calls in the same process do nothing."""
+        if self._pid == os.getpid():
+            return
+        inherited = self._pid is not None
+        self._pid = os.getpid()
+        if not inherited:  # a fork's child inherits the handler
+            atexit.register(self._call)
+        process: Any = sys.modules.get("multiprocessing.process")
+        if process is not None and process.parent_process() is not None:
+            from multiprocessing.util import Finalize
+
+            Finalize(None, self._call, exitpriority=100)
+
+    def cancel(self) -> None:
+        """Forget the registration, after an explicit shutdown."""
+        atexit.unregister(self._call)
+
+    def _call(self) -> None:
+        method = self._method()
+        if method is not None:
+            method()

@@ -1,0 +1,418 @@
+"""One transport's delivery state: the queue, what is being sent, and what to do next.
+
+No thread, socket or clock is in here. A caller puts records in; a worker asks `next(now)` what to
+do and tells `settle(outcome, now)` how it went. All rules of delivery live in this file.
+
+Putting a record takes no lock: `deque.append` is atomic. Records leave the queue under a lock, cut
+by the worker or evicted by a caller that finds the queue full, and are counted as they leave. So
+
+    accepted = removed + waiting          removed = delivered + dropped + in flight
+
+and the number removed is also a position in the stream, which `flush` uses as its watermark.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
+
+from ._backoff import Backoff
+from ._guard import attempt
+from ._record import Record, Source
+from .events import Event
+from .stats import DropReason, LaneStats
+from .transport import Batch, BatchLimits, Delivered, Misconfigured, Outcome, Refused, Retry, TooLarge
+
+__all__ = ["Lane", "Send", "Wait"]
+
+SUSPECT_ATTEMPTS = 5
+"""Answers that blame the batch itself before it is halved or, alone, put to the test."""
+BREATH = 25
+"""Events built between two breaths."""
+FLUSH_DELAY = 1.0
+"""Longest back-off in seconds while somebody waits in `flush`."""
+GROUP_WINDOW = 4
+"""Windows of a one-agent transport are this many batches long, so that interleaved agents fill theirs."""
+
+
+class Send(NamedTuple):
+    """Send this batch now; `attempt` counts from 1."""
+
+    batch: Batch
+    attempt: int
+
+
+class Wait(NamedTuple):
+    """Nothing to do for this many seconds, unless woken."""
+
+    seconds: float
+
+
+class _Piece:
+    """Events that travel together, and what has happened to them so far."""
+
+    __slots__ = ("attempts", "events", "suspect_at", "suspicions", "trimmed")
+
+    def __init__(self, events: tuple[Event, ...], *, trimmed: bool = False) -> None:
+        self.events = events
+        self.attempts = 0
+        self.suspicions = 0
+        self.suspect_at = 0  # events delivered when the first suspicion fell
+        self.trimmed = trimmed
+
+
+class _Group(deque[Record]):
+    """Records cut from the queue that may share a batch, not yet built into events."""
+
+
+class Lane:
+    """The delivery state of one transport.
+
+    Args:
+        build: turns a record into an event; what it raises costs that event (``encode_error``).
+        trim: returns a smaller version of an event that was too large.
+        limits: of the transport's batches.
+        max_queue_size: most records waiting; the oldest go beyond it.
+        batch_size: records that make a batch worth sending before the flush interval has passed.
+        flush_interval: most seconds a record waits for company.
+        backoff: delays after failures.
+        on_ready: called on a caller's thread when the worker should wake up; must not raise.
+        breathe: called on the worker's thread every few events while little waits, so that building a
+            batch does not hold the interpreter for milliseconds.
+    """
+
+    def __init__(
+        self,
+        *,
+        build: Callable[[Record], Event],
+        trim: Callable[[Event], Event],
+        limits: BatchLimits,
+        max_queue_size: int,
+        batch_size: int,
+        flush_interval: float,
+        backoff: Backoff,
+        on_ready: Callable[[], None],
+        breathe: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._build = build
+        self._trim = trim
+        self._limits = limits
+        self._max_queue_size = max_queue_size
+        self._batch_size = min(batch_size, max_queue_size)
+        self._flush_interval = flush_interval
+        self._backoff = backoff
+        self._on_ready = on_ready
+        self._breathe = breathe
+        self._closed = False
+        self.renew()
+
+    def renew(self) -> None:
+        """Start afresh with an empty queue and new locks, as the child of a fork must.
+
+        What waits at the time of a fork is the parent's to deliver.
+        """
+        self._lock = threading.RLock()  # re-entrant: a finaliser or signal handler may call a sensor in here
+        self._queue: deque[Record] = deque()
+        self._append = self._queue.append
+        self._work: deque[_Piece | _Group] = deque()  # cut from the queue, fate open, oldest first
+        self._sending: _Piece | None = None
+        self._removed = self._delivered = self._in_flight = 0
+        self._window_start = 0
+        self._dropped: dict[DropReason, int] = {}
+        self._not_before = self._asked_until = float("-inf")
+        self._due = float("-inf")
+        self._failures = 0
+        self._flush_to = 0
+        self._state = "ok"
+        self._last_error: str | None = None
+        # One comparison on the caller's thread serves three ends: the first record starts the worker,
+        # a full batch wakes it, and a full queue evicts. It begins at 1 and the worker moves it.
+        self._mark = 0 if self._closed else 1
+
+    # -- callers' threads ----------------------------------------------------------------------
+
+    def put(self, record: Record) -> None:
+        """Take a record in. Any thread, no lock, tens of nanoseconds; never blocks on the worker."""
+        self._append(record)
+        if len(self._queue) >= self._mark:
+            self._at_mark()
+
+    def _at_mark(self) -> None:
+        if self._closed:
+            self._drop_waiting(DropReason.CLOSED)
+        elif len(self._queue) > self._max_queue_size:
+            self._evict()
+        elif self._mark <= self._max_queue_size:
+            self._mark = self._max_queue_size + 1  # one wake-up is enough
+            self._on_ready()
+
+    def _evict(self) -> None:
+        with self._lock:
+            while len(self._queue) > self._max_queue_size:
+                self._queue.popleft()
+                self._removed += 1
+                self._count(DropReason.QUEUE_FULL)
+
+    def pressure(self) -> float:
+        """How full the queue is, from 0 to 1."""
+        return len(self._queue) / self._max_queue_size
+
+    # -- the worker ----------------------------------------------------------------------------
+
+    def next(self, now: float) -> Send | Wait:
+        """Say what to do at time `now` (seconds, monotonic)."""
+        with self._lock:
+            if now < self._not_before:
+                return self._rest(self._not_before - now)
+            if not self._work and not self._cut(now):
+                return self._rest(max(0.0, self._due - now))
+            work = self._work.popleft()
+        piece = work if isinstance(work, _Piece) else self._build_piece(work)
+        return self._send(piece)
+
+    def _send(self, piece: _Piece | None) -> Send | Wait:
+        with self._lock:
+            if piece is None or self._closed:
+                return Wait(0.0)
+            self._sending = piece
+            piece.attempts += 1
+            return Send(Batch(piece.events, len(self._queue)), piece.attempts)
+
+    def _rest(self, seconds: float) -> Wait:
+        """Lower the mark before a wait, so that a full batch ends it; not during a back-off."""
+        idle = self._failures == 0
+        self._mark = self._batch_size if idle else self._max_queue_size + 1
+        if idle and len(self._queue) >= self._mark:
+            return Wait(0.0)  # it filled up in between, and nobody else will say so
+        return Wait(seconds)
+
+    def _cut(self, now: float) -> bool:
+        """Move waiting records to the work list when it is time; True when there are any."""
+        waiting = len(self._queue)
+        flushing = self._flush_to > self._removed
+        if not waiting or not (flushing or waiting >= self._batch_size or now >= self._due):
+            if now >= self._due:
+                self._due = now + self._flush_interval
+            return False
+        self._due = now + self._flush_interval
+        self._window_start = self._removed
+        size = min(waiting, self._limits.max_events * (GROUP_WINDOW if self._limits.one_agent else 1))
+        self._work.extend(self._grouped([self._take() for _ in range(size)]))
+        return True
+
+    def _take(self) -> Record:
+        self._removed += 1
+        self._in_flight += 1
+        return self._queue.popleft()
+
+    def _grouped(self, window: list[Record]) -> Iterable[_Group]:
+        if not self._limits.one_agent:
+            return (_Group(window),)
+        by_agent: dict[object, _Group] = {}
+        for record in window:
+            source: Source = record[3]
+            by_agent.setdefault(source.agent, _Group()).append(record)
+        return by_agent.values()
+
+    def _build_piece(self, group: _Group) -> _Piece | None:
+        """Build events from the head of a group until a batch is full; runs without the lock."""
+        events: list[Event] = []
+        size = failed = 0
+        paced = len(self._queue) < self._limits.max_events
+        while group and len(events) < self._limits.max_events:
+            event = attempt("building an event", self._build, group[0], default=None)
+            if event is None:
+                failed += 1
+            elif events and size + event.size > self._limits.max_bytes:
+                break
+            else:
+                events.append(event)
+                size += event.size
+            group.popleft()
+            if paced and len(events) % BREATH == 0:
+                self._breathe()
+        return self._built(tuple(events), group, failed)
+
+    def _built(self, events: tuple[Event, ...], rest: _Group, failed: int) -> _Piece | None:
+        with self._lock:
+            if self._closed:
+                return None
+            if failed:
+                self._drop(failed, DropReason.ENCODE_ERROR)
+            if rest:
+                self._work.appendleft(rest)
+            return _Piece(events) if events else None
+
+    def settle(self, outcome: Outcome, now: float, *, blame: DropReason = DropReason.REFUSED) -> None:
+        """Take in how the sending of the last batch went.
+
+        Args:
+            outcome: the transport's answer.
+            now: seconds, monotonic.
+            blame: the reason under which a refused event is dropped.
+        """
+        with self._lock:
+            piece, self._sending = self._sending, None
+            if piece is None:  # the lane was closed or renewed while the batch was on its way
+                return
+            match outcome:
+                case Delivered(rejected):
+                    self._settle_delivered(piece, rejected)
+                case Retry():
+                    self._settle_retry(piece, outcome, now)
+                case Misconfigured(reason):
+                    self._pause(self._backoff.probe_delay(self._failures + 1), now, "misconfigured", reason)
+                    self._work.appendleft(piece)
+                case TooLarge(reason):
+                    self._last_error = reason
+                    self._settle_too_large(piece)
+                case Refused(reason):
+                    self._last_error = reason
+                    self._split_or_drop(piece, blame)
+
+    def _settle_delivered(self, piece: _Piece, rejected: tuple[str, ...]) -> None:
+        lost = len({event.event_id for event in piece.events}.intersection(rejected)) if rejected else 0
+        if lost:
+            self._drop(lost, DropReason.REJECTED)
+        arrived = len(piece.events) - lost
+        self._delivered += arrived
+        self._in_flight -= arrived
+        self._failures = 0
+        self._not_before = float("-inf")
+        self._state = "ok"
+
+    def _settle_retry(self, piece: _Piece, outcome: Retry, now: float) -> None:
+        self._pause(self._backoff.delay(self._failures + 1), now, "retrying", outcome.reason)
+        if outcome.after is not None:
+            self._asked_until = now + outcome.after
+            self._not_before = max(self._not_before, self._asked_until)
+        if not outcome.suspect:
+            self._work.appendleft(piece)
+        elif not self._is_poison(piece):
+            self._put_back_suspect(piece)
+        else:
+            self._drop(1, DropReason.RETRIES_EXHAUSTED)
+
+    def _is_poison(self, piece: _Piece) -> bool:
+        """An event is given up only alone, after many answers, and when others got through meanwhile."""
+        if piece.suspicions == 0:
+            piece.suspect_at = self._delivered
+        piece.suspicions += 1
+        proven = self._delivered > piece.suspect_at
+        return len(piece.events) == 1 and piece.suspicions > SUSPECT_ATTEMPTS and proven
+
+    def _put_back_suspect(self, piece: _Piece) -> None:
+        if piece.suspicions < SUSPECT_ATTEMPTS:
+            self._work.appendleft(piece)
+        elif len(piece.events) > 1:
+            self._split(piece)
+        else:  # let what follows go first: its fate tells an outage from a poison event
+            if not self._work and self._queue:
+                self._work.append(_Group((self._take(),)))
+            self._work.insert(1, piece)
+
+    def _settle_too_large(self, piece: _Piece) -> None:
+        if len(piece.events) > 1 or piece.trimmed:
+            self._split_or_drop(piece, DropReason.TOO_LARGE)
+            return
+        smaller = attempt("trimming an event", self._trim, piece.events[0], default=None)
+        if smaller is None:
+            self._drop(1, DropReason.TOO_LARGE)
+        else:
+            self._work.appendleft(_Piece((smaller,), trimmed=True))
+
+    def _split_or_drop(self, piece: _Piece, reason: DropReason) -> None:
+        if len(piece.events) == 1:
+            self._drop(1, reason)
+        else:
+            self._split(piece)
+
+    def _split(self, piece: _Piece) -> None:
+        half = len(piece.events) // 2
+        self._work.appendleft(_Piece(piece.events[half:]))
+        self._work.appendleft(_Piece(piece.events[:half]))
+
+    def _pause(self, delay: float, now: float, state: str, reason: str) -> None:
+        if self._flush_to > self._fate():  # somebody waits: stay polite, but do not doze off
+            delay = min(delay, FLUSH_DELAY)
+        self._failures += 1
+        self._not_before = now + delay
+        self._state = state
+        self._last_error = reason
+
+    def _drop(self, count: int, reason: DropReason) -> None:
+        """Count events in flight as lost."""
+        self._in_flight -= count
+        self._count(reason, count)
+
+    def _count(self, reason: DropReason, count: int = 1) -> None:
+        self._dropped[reason] = self._dropped.get(reason, 0) + count
+
+    # -- flush, close, figures -----------------------------------------------------------------
+
+    def request_flush(self, now: float) -> int:
+        """Send what was accepted before this call without delay; return its watermark.
+
+        Cuts our own back-off short once, never a wait that the receiver asked for.
+        """
+        with self._lock:
+            target = self._removed + len(self._queue)
+            self._flush_to = max(self._flush_to, target)
+            self._not_before = max(self._asked_until, min(self._not_before, now))
+            return target
+
+    def has_met_fate(self, watermark: int) -> bool:
+        """Tell whether each event before the watermark was delivered or dropped."""
+        with self._lock:
+            return self._fate() >= watermark
+
+    def _fate(self) -> int:
+        # Records leave in order, but evictions go on while a window is in flight: a plain count of
+        # what was settled would be fooled by them.
+        return self._window_start if self._in_flight else self._removed
+
+    def close(self) -> int:
+        """Drop all that is left as ``shutdown`` and everything later as ``closed``; return how many."""
+        with self._lock:
+            left = self._in_flight + len(self._queue)
+            self._drop_waiting(DropReason.SHUTDOWN)
+            if self._in_flight:
+                self._drop(self._in_flight, DropReason.SHUTDOWN)
+            self._work.clear()
+            self._sending = None
+            self._closed = True
+            self._state = "closed"
+            self._mark = 0
+            return left
+
+    def _drop_waiting(self, reason: DropReason) -> None:
+        with self._lock:
+            while self._queue:
+                self._queue.popleft()
+                self._removed += 1
+                self._count(reason)
+
+    def unsent(self) -> int:
+        """Events whose fate is open; without the lock, so a figure of about now."""
+        return len(self._queue) + self._in_flight
+
+    def lost(self) -> int:
+        """Events dropped so far."""
+        with self._lock:
+            return sum(self._dropped.values())
+
+    def stats(self) -> LaneStats:
+        """Return the figures of this moment."""
+        with self._lock:
+            waiting = len(self._queue)
+            return LaneStats(
+                self._removed + waiting,
+                self._delivered,
+                waiting,
+                self._in_flight,
+                dict(self._dropped),
+                self._state,
+                self._last_error,
+            )

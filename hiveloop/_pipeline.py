@@ -1,0 +1,214 @@
+"""From sensors to lanes: one lane per transport, all fed the same record by reference."""
+
+from __future__ import annotations
+
+import os
+import weakref
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, ExitStack
+from typing import NamedTuple
+
+from ._backoff import Backoff
+from ._clock import Clock, Deadline, SystemClock
+from ._delivery import Delivery
+from ._guard import attempt, failures
+from ._lane import Lane
+from ._record import EventBuilder, Record
+from .events import Event
+from .stats import DropReason, LaneStats, Stats
+from .transport import BatchLimits, ScopeHooks, Transport
+
+__all__ = ["Backlog", "EngineOptions", "Pipeline", "silent_pipeline"]
+
+LARGEST_BATCH = 500
+"""Events per request that the receiver takes. Source: ingest API."""
+
+
+class EngineOptions(NamedTuple):
+    """How all lanes of a pipeline behave.
+
+    Attributes:
+        max_queue_size: most events waiting per transport.
+        batch_size: events that make a batch worth sending early; also the most in a batch when the
+            caller chose it. None: 100, and full batches under backlog.
+        flush_interval: most seconds an event waits for company.
+        timeout: seconds one `Transport.send` may take.
+        backoff: delays after failures.
+        clock: time source.
+    """
+
+    max_queue_size: int = 10_000
+    batch_size: int | None = None
+    flush_interval: float = 5.0
+    timeout: float = 30.0
+    backoff: Backoff = Backoff()
+    clock: Clock = SystemClock()
+
+
+class Backlog(NamedTuple):
+    """Events not delivered yet, and events lost so far."""
+
+    unsent: int
+    dropped: int
+
+
+class Pipeline:
+    """Fans records out to the lanes and asks all of them the questions a client has.
+
+    Args:
+        transports: where events go; none at all makes every sensor a no-op.
+        builder: turns records into events, on the delivery threads.
+        options: behaviour of the lanes.
+        on_first_event: called on a caller's thread when a worker is about to start.
+    """
+
+    def __init__(
+        self,
+        transports: Sequence[Transport],
+        builder: EventBuilder,
+        options: EngineOptions,
+        on_first_event: Callable[[], None],
+    ) -> None:
+        self._builder = builder
+        self._options = options
+        self._clock = options.clock
+        self._deliveries = [self._delivery(name, t) for name, t in zip(_names(transports), transports, strict=True)]
+        self._lanes = [delivery.lane for delivery in self._deliveries]
+        for delivery in self._deliveries:
+            delivery.on_first_event(on_first_event)
+        self.hooks: tuple[ScopeHooks, ...] = tuple(t for t in transports if isinstance(t, ScopeHooks))
+        self.emit: Callable[[Record], None] = self._lanes[0].put if len(self._lanes) == 1 else self._fan_out
+        _renew_in_children(self)
+
+    def _delivery(self, name: str, transport: Transport) -> Delivery:
+        options = self._options
+        limits: BatchLimits = transport.limits
+        largest = min(limits.max_events, options.batch_size or LARGEST_BATCH)
+
+        def make_lane(ready: Callable[[], None], breathe: Callable[[], None]) -> Lane:
+            return Lane(
+                build=self._builder.build,
+                trim=self._builder.trimmed,
+                limits=limits._replace(max_events=max(1, largest)),
+                max_queue_size=options.max_queue_size,
+                batch_size=min(options.batch_size or 100, largest),
+                flush_interval=options.flush_interval,
+                backoff=options.backoff,
+                on_ready=ready,
+                breathe=breathe,
+            )
+
+        return Delivery(
+            name=name, transport=transport, make_lane=make_lane, clock=options.clock, timeout=options.timeout
+        )
+
+    def _fan_out(self, record: Record) -> None:
+        for lane in self._lanes:
+            lane.put(record)
+
+    @property
+    def enabled(self) -> bool:
+        """Whether events go anywhere."""
+        return bool(self._lanes)
+
+    def pressure(self) -> float:
+        """How full the fullest queue is, from 0 to 1."""
+        return max((lane.pressure() for lane in self._lanes), default=0.0)
+
+    def backlog(self) -> Backlog:
+        """How much has not reached its receiver; cheap enough for every heartbeat."""
+        return Backlog(sum(lane.unsent() for lane in self._lanes), sum(lane.lost() for lane in self._lanes))
+
+    def activate(self, record: Record) -> AbstractContextManager[object] | None:
+        """Let the transports that act at call time know of a new scope; on the agent's thread."""
+        event = attempt("scope hook", self._builder.build, record, default=None)
+        if event is None or not self.hooks:
+            return None
+        stack = ExitStack()
+        for hook in self.hooks:
+            if attempt("scope hook", _activate, hook, event, stack, default=False) is False:
+                self.hooks = tuple(kept for kept in self.hooks if kept is not hook)
+        return stack
+
+    def deactivate(self, activation: AbstractContextManager[object], error: BaseException | None) -> None:
+        """Leave what `activate` entered."""
+        kind = None if error is None else type(error)
+        attempt("scope hook", activation.__exit__, kind, error, None, default=None)
+
+    def flush(self, deadline: Deadline) -> bool:
+        """Deliver what was accepted so far; False when the deadline passes, or on a delivery thread."""
+        if any(delivery.is_worker for delivery in self._deliveries):
+            return False
+        watermarks = [delivery.request_flush() for delivery in self._deliveries]
+        done = [d.wait_for(w, deadline) for d, w in zip(self._deliveries, watermarks, strict=True)]
+        return all(done)
+
+    def close(self, deadline: Deadline) -> None:
+        """Drop what is left and end all threads, by the deadline."""
+        for delivery in self._deliveries:
+            delivery.close(deadline)
+
+    def renew(self) -> None:
+        """Start afresh in the child of a fork."""
+        for delivery in self._deliveries:
+            delivery.renew()
+
+    def stats(self, beats_skipped: int) -> Stats:
+        """Return the figures of this moment."""
+        lanes = {delivery.name: delivery.lane.stats() for delivery in self._deliveries}
+        problems = failures()
+        return Stats(
+            accepted=sum(s.accepted for s in lanes.values()),
+            delivered=sum(s.delivered for s in lanes.values()),
+            waiting=sum(s.waiting for s in lanes.values()),
+            in_flight=sum(s.in_flight for s in lanes.values()),
+            dropped=_totals(lanes),
+            transports=lanes,
+            sensor_errors=sum(problems.values()),
+            problems=problems,
+            beats_skipped=beats_skipped,
+        )
+
+
+def silent_pipeline() -> Pipeline:
+    """A pipeline to nowhere: everything works, nothing is kept or sent."""
+    from ._redact import Privacy
+
+    return Pipeline((), EventBuilder(Privacy()), EngineOptions(), lambda: None)
+
+
+def _activate(hook: ScopeHooks, event: Event, stack: ExitStack) -> bool:
+    hook.scope_started(event)
+    stack.enter_context(hook.activate(event))
+    return True
+
+
+def _names(transports: Sequence[Transport]) -> list[str]:
+    names: list[str] = []
+    for transport in transports:
+        name, count = str(transport.name), 2
+        while name in names:
+            name, count = f"{transport.name}-{count}", count + 1
+        names.append(name)
+    return names
+
+
+def _totals(lanes: dict[str, LaneStats]) -> dict[DropReason, int]:
+    totals: dict[DropReason, int] = {}
+    for stats in lanes.values():
+        for reason, count in stats.dropped.items():
+            totals[reason] = totals.get(reason, 0) + count
+    return totals
+
+
+def _renew_in_children(pipeline: Pipeline) -> None:
+    """Renew the pipeline in each forked child, without keeping it alive."""
+    reference = weakref.ref(pipeline)
+
+    def renew() -> None:
+        inherited = reference()
+        if inherited is not None:
+            inherited.renew()
+
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=renew)

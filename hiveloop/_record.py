@@ -1,0 +1,81 @@
+"""From the small record a sensor leaves behind to the `Event` that transports see.
+
+A record is a tuple, since nothing in Python is cheaper to make or smaller to keep:
+
+    (build, number, time_ns, source, *arguments)
+
+`build` is a function of `payloads`, `number` becomes the event id, `source` is the agent, task or
+action the sensor was called on, and the arguments are frozen. Everything else about an event is
+worked out here, on a delivery thread.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+from ._ids import id_text
+from .events import ActionInfo, AgentInfo, Event, TaskInfo
+
+if TYPE_CHECKING:
+    from ._redact import Privacy
+
+__all__ = ["EventBuilder", "Record", "Source"]
+
+Record = tuple[Any, ...]
+
+_FRAME_BYTES = 330
+"""Typical JSON around a payload: ids, time, type, task."""
+
+
+class Source(Protocol):
+    """What a record was made on: an agent, a task or an action."""
+
+    @property
+    def agent(self) -> object:
+        """The agent's handle, by identity."""
+        ...
+
+    def describe(self, privacy: Privacy) -> tuple[AgentInfo, TaskInfo | None, ActionInfo | None]:
+        """Return who, in which task and action; cached by the source."""
+        ...
+
+
+class EventBuilder:
+    """Builds events under one privacy configuration; used by all delivery threads."""
+
+    def __init__(self, privacy: Privacy) -> None:
+        self._privacy = privacy
+
+    def build(self, record: Record) -> Event:
+        """Build the event of a record.
+
+        Raises:
+            Exception: the record is beyond repair; the engine drops it as ``encode_error``.
+        """
+        make, number, time_ns, source = record[:4]
+        draft = make(*record[4:])
+        agent, task, action = source.describe(self._privacy)
+        payload, size = self._privacy.payload(draft.type, draft.payload)
+        duration = draft.duration_ns
+        return Event(
+            id_text(number),
+            time_ns,
+            draft.type,
+            draft.severity,
+            agent,
+            task,
+            action,
+            self._privacy.text(draft.status),
+            None if duration is None else max(0, duration // 1_000_000),
+            draft.parent_event_id,
+            payload,
+            size + _FRAME_BYTES,
+        )
+
+    def trimmed(self, event: Event) -> Event:
+        """Return the event with its payload cut to a quarter, for a receiver that finds it too large."""
+        from ._redact import PAYLOAD_LIMIT, trimmed
+
+        payload, size = trimmed(event.payload, min(event.size, PAYLOAD_LIMIT) // 4)
+        return event._replace(payload=payload, size=size + _FRAME_BYTES)
+

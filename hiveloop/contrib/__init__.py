@@ -1,0 +1,1 @@
+"""Optional bridges between hiveloop and other parts of an application."""

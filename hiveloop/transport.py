@@ -1,0 +1,186 @@
+"""The page for authors of transports.
+
+A transport carries batches of events somewhere and says how it went. It keeps no queue, starts
+no thread and never waits to try again: the engine owns all of that, one lane per transport, and
+gives each the same back-off, splitting, drop accounting, flush and shutdown.
+
+    class PrintTransport(Transport):
+        def send(self, prepared: object, timeout: float) -> Outcome:
+            for event in cast(Batch, prepared).events:
+                print(event.type, event.summary)
+            return Delivered()
+
+    hiveloop.init(transport=PrintTransport())
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    from .events import AgentInfo, Event
+
+__all__ = [
+    "Batch",
+    "BatchLimits",
+    "Delivered",
+    "Misconfigured",
+    "Outcome",
+    "Refused",
+    "Retry",
+    "ScopeHooks",
+    "TooLarge",
+    "Transport",
+]
+
+
+class BatchLimits(NamedTuple):
+    """What one batch of a transport may hold.
+
+    Attributes:
+        max_events: most events in a batch, at least 1.
+        max_bytes: most bytes in a batch, by the events' estimated `Event.size`. The transport's own
+            exact check may still answer `TooLarge`.
+        one_agent: every batch holds events of a single agent.
+    """
+
+    max_events: int = 500
+    max_bytes: int = 1_000_000
+    one_agent: bool = False
+
+
+class Batch(NamedTuple):
+    """Events to be sent together, oldest first.
+
+    Attributes:
+        events: at least one event; per agent in the order of the sensor calls.
+        backlog: events that wait behind this batch; a transport may take its time while it is small.
+    """
+
+    events: tuple[Event, ...]
+    backlog: int = 0
+
+    @property
+    def agent(self) -> AgentInfo:
+        """The agent of the first event; of all of them when the limits say ``one_agent``."""
+        return self.events[0].agent
+
+
+class Delivered(NamedTuple):
+    """The batch arrived, but for the events whose ids the receiver rejected.
+
+    Attributes:
+        rejected: event ids refused one by one; counted and logged, never sent again.
+        warnings: texts worth a debug line.
+    """
+
+    rejected: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+class Retry(NamedTuple):
+    """Nothing arrived, and trying again later may help.
+
+    Attributes:
+        reason: short text for the log, without secrets.
+        after: seconds the receiver asked to wait; the engine never tries sooner.
+        suspect: the receiver answered, and the batch itself may be to blame (HTTP 500, say). Only such
+            answers can ever give up an event, and only while other batches get through.
+    """
+
+    reason: str
+    after: float | None = None
+    suspect: bool = False
+
+
+class TooLarge(NamedTuple):
+    """The batch is too big: the engine halves it; a single event is trimmed once, then dropped."""
+
+    reason: str = "too large"
+
+
+class Refused(NamedTuple):
+    """The receiver will never take this batch: the engine halves it to find the culprit."""
+
+    reason: str
+
+
+class Misconfigured(NamedTuple):
+    """Nothing will arrive until a person acts: wrong key, wrong address.
+
+    The engine keeps the queue, says so once and probes slowly.
+    """
+
+    reason: str
+
+
+Outcome = Delivered | Retry | TooLarge | Refused | Misconfigured
+
+
+@runtime_checkable
+class Transport(Protocol):
+    """Where events go. Subclass it to inherit the defaults, or match it structurally.
+
+    Only `send` must be written. All methods are called on one delivery thread, never at the same
+    time, except `close`, which may be called on the thread of `hiveloop.shutdown`. After a fork the
+    child uses the same object from a thread of its own: open connections lazily, and again when
+    ``os.getpid()`` has changed.
+
+    Attributes:
+        name: short word for logs, thread names and statistics.
+        limits: what one batch may hold.
+    """
+
+    name: str = "transport"
+    limits: BatchLimits = BatchLimits()
+
+    def prepare(self, batch: Batch) -> object:
+        """Turn a batch into what `send` takes: encode, map; no I/O. Called once per batch.
+
+        Raises:
+            Exception: the batch is halved to find the event that cannot be encoded, which is
+                dropped as ``encode_error``.
+        """
+        return batch
+
+    @abstractmethod
+    def send(self, prepared: object, timeout: float) -> Outcome:
+        """Send what `prepare` returned and say how it went; may be called again with the same value.
+
+        Args:
+            prepared: the return value of `prepare`; the `Batch` itself unless overridden.
+            timeout: seconds this call may take.
+
+        Raises:
+            OSError: the same as returning `Retry`.
+            Exception: a bug in the transport: the batch is halved, and the event that causes it is
+                dropped as ``transport_error``.
+        """
+        ...
+
+    def flush(self, timeout: float) -> bool:
+        """Pass on what the transport itself buffers, within `timeout` seconds. True when all is out."""
+        return True
+
+    def close(self, timeout: float) -> None:
+        """Release connections and files, within `timeout` seconds. No call follows."""
+        return None
+
+
+@runtime_checkable
+class ScopeHooks(Protocol):
+    """Optional second half of a transport that must act at call time, as tracing context does.
+
+    Both methods run on the agent's thread and must take microseconds. A hook that raises is logged
+    once and switched off.
+    """
+
+    def scope_started(self, started: Event) -> None:
+        """A task or action began; `started` is its ``task_started`` or ``action_started`` event."""
+        ...
+
+    def activate(self, started: Event) -> AbstractContextManager[object]:
+        """Make the scope current for other libraries; entered and left with the ``with`` block."""
+        ...

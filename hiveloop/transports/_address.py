@@ -1,0 +1,47 @@
+"""Addresses of HiveBoard servers: what is valid, and what stays on this machine."""
+
+from __future__ import annotations
+
+from hiveloop.errors import HiveLoopConfigError
+
+__all__ = ["DEFAULT_ENDPOINT", "check_endpoint", "is_loopback"]
+
+DEFAULT_ENDPOINT = "https://api.hiveboard.io"
+_LOOPBACK = frozenset(("localhost", "127.0.0.1", "::1"))
+
+
+def check_endpoint(value: object, shown: str = "endpoint") -> str:
+    """Return an endpoint without trailing slashes and ingest path.
+
+    Args:
+        value: what was given.
+        shown: name of the setting, for the message.
+
+    Raises:
+        HiveLoopConfigError: it is no http or https address, or it carries a password.
+    """
+    from urllib.parse import urlsplit
+
+    address = value.strip() if isinstance(value, str) else ""
+    try:
+        parts = urlsplit(address)
+        valid = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        raise _invalid(shown, value) from None
+    if parts.username or parts.password:
+        raise HiveLoopConfigError(f"{shown} must not contain a user or password: pass the key as api_key")
+    if not valid or parts.query or parts.fragment or any(c.isspace() for c in address):
+        raise _invalid(shown, value)
+    return address.rstrip("/").removesuffix("/v1/ingest").rstrip("/")
+
+
+def _invalid(shown: str, value: object) -> HiveLoopConfigError:
+    return HiveLoopConfigError(f"{shown}={value!r} is not valid: give an address such as 'https://board.example.com'")
+
+
+def is_loopback(endpoint: str) -> bool:
+    """Tell whether an address stands for this machine."""
+    from urllib.parse import urlsplit
+
+    host = urlsplit(endpoint).hostname or ""
+    return host in _LOOPBACK or host.startswith("127.")

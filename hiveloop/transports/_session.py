@@ -1,0 +1,226 @@
+"""A `requests` connection that keeps a deadline and is invisible to the application's tracing.
+
+The timeouts of `requests` count from one received byte to the next, so a server that sends a byte
+a second would hold a request for minutes. Here the read timeout bounds the whole answer.
+
+Requests go to the adapter, not through ``Session.send``: there instrumentations of `requests` hook
+in, and cookies, redirects and authentication handlers live, none of which are wanted here.
+"""
+
+from __future__ import annotations
+
+import http.client
+import io
+import socket
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import requests
+import requests.adapters
+import requests.utils
+import urllib3
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+
+__all__ = ["FAILURES", "Answer", "Session", "describe_error"]
+
+CONNECT_SECONDS = 10.0
+LARGEST_ANSWER = 1_000_000
+"""Bytes of an answer that are read; a HiveBoard's is far smaller."""
+
+FAILURES = (requests.RequestException, urllib3.exceptions.HTTPError, OSError)
+"""What a request may raise when the network or the server is at fault."""
+
+
+class Answer(NamedTuple):
+    """What the server said."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class _DeadlineReader(io.RawIOBase):
+    """Reads from a socket until a point in time, however slowly the bytes trickle in."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock = sock
+        self._raw: Any = sock.makefile("rb", buffering=0)
+        timeout = sock.gettimeout()
+        self._end = None if timeout is None else time.monotonic() + timeout
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        if self._end is not None:
+            remaining = self._end - time.monotonic()
+            if remaining <= 0:
+                raise TimeoutError("the answer took too long")
+            self._sock.settimeout(remaining)
+        count: int | None = self._raw.readinto(buffer)
+        return count
+
+    def close(self) -> None:
+        self._raw.close()
+        super().close()
+
+
+class _BoundedSocket:
+    """Hands `http.client` a reader with a deadline."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock = sock
+
+    def makefile(self, mode: str) -> io.BufferedReader:
+        return io.BufferedReader(_DeadlineReader(self._sock))
+
+
+class _BoundedResponse(http.client.HTTPResponse):
+    def __init__(self, sock: Any, *args: Any, **kwargs: Any) -> None:
+        bounded: Any = _BoundedSocket(sock)
+        super().__init__(bounded, *args, **kwargs)
+
+
+class _Connection(HTTPConnection):
+    response_class = _BoundedResponse
+
+
+class _SecureConnection(HTTPSConnection):
+    response_class = _BoundedResponse
+
+
+class _Pool(HTTPConnectionPool):
+    ConnectionCls = _Connection
+
+
+class _SecurePool(HTTPSConnectionPool):
+    ConnectionCls = _SecureConnection
+
+
+class _Adapter(requests.adapters.HTTPAdapter):
+    """An adapter whose connections bound the whole answer, also through a proxy."""
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        super().init_poolmanager(*args, **kwargs)
+        _bound(self.poolmanager)
+
+    def proxy_manager_for(self, *args: Any, **kwargs: Any) -> Any:
+        return _bound(super().proxy_manager_for(*args, **kwargs))
+
+
+def _bound(manager: Any) -> Any:
+    manager.pool_classes_by_scheme = {"http": _Pool, "https": _SecurePool}
+    return manager
+
+
+class Session:
+    """One connection to one address, for one thread.
+
+    Args:
+        url: where to post.
+        headers: sent with every request.
+        ca_file: certificates to trust instead of the default ones.
+    """
+
+    def __init__(self, url: str, headers: Mapping[str, str], ca_file: str | None) -> None:
+        self._session = requests.Session()
+        self._adapter = _Adapter(pool_connections=1, pool_maxsize=1, max_retries=0)
+        self._request = self._session.prepare_request(requests.Request("POST", url, headers=dict(headers)))
+        settings = self._session.merge_environment_settings(url, {}, True, ca_file, None)
+        self._verify = settings["verify"]
+        self._proxies = settings["proxies"]
+        self._used = False
+
+    def post(self, body: bytes, encoding: str | None, timeout: float) -> Answer:
+        """Send a body and read the whole answer, within about `timeout` seconds.
+
+        Raises:
+            requests.RequestException, urllib3.exceptions.HTTPError, OSError: no complete answer came.
+        """
+        try:
+            return self._post(body, encoding, timeout)
+        except FAILURES:
+            if not self._used:
+                raise
+            self._used = False  # the server may have closed the idle connection: try a new one at once
+            return self._post(body, encoding, timeout)
+
+    def _post(self, body: bytes, encoding: str | None, timeout: float) -> Answer:
+        request = self._request
+        request.body = body
+        request.headers["Content-Length"] = str(len(body))
+        if encoding is None:
+            request.headers.pop("Content-Encoding", None)
+        else:
+            request.headers["Content-Encoding"] = encoding
+        with _untraced():
+            response = self._adapter.send(
+                request,
+                stream=True,
+                timeout=(min(timeout, CONNECT_SECONDS), timeout),
+                verify=self._verify,
+                proxies=self._proxies,
+            )
+            try:
+                content = response.raw.read(LARGEST_ANSWER, decode_content=True) or b""
+            finally:
+                response.raw.release_conn()
+        self._used = True
+        return Answer(response.status_code, response.headers, content)
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._adapter.close()
+        self._session.close()
+
+
+@contextmanager
+def _untraced() -> Iterator[None]:
+    """Keep instrumentations of `urllib3` from tracing our own uploads.
+
+    Nothing is imported for it: an application that does not use OpenTelemetry has nothing to suppress.
+    """
+    context: Any = sys.modules.get("opentelemetry.context")
+    if context is None:
+        yield
+        return
+    token = context.attach(context.set_value("suppress_instrumentation", True))
+    try:
+        yield
+    finally:
+        context.detach(token)
+
+
+def describe_error(error: Exception, timeout: float) -> str:
+    """Say in a few words, without addresses and secrets, why no answer came."""
+    match error:
+        case requests.exceptions.SSLError():
+            return f"TLS failed: {_root(error)}; for a private certificate authority set ca_file"
+        case requests.exceptions.ProxyError():
+            return f"the proxy failed: {_root(error)}"
+        case requests.exceptions.ConnectTimeout():
+            return "no connection in time"
+        case requests.exceptions.Timeout() | TimeoutError() | urllib3.exceptions.TimeoutError():
+            return f"no complete answer within {timeout:g} s"
+        case _:
+            return _root(error)
+
+
+def _root(error: BaseException) -> str:
+    """The innermost cause, which is what the operating system or the TLS library said."""
+    while (inner := _inner(error)) is not None:
+        error = inner
+    text = str(error).split(": ", 1)[-1] if "object at 0x" in str(error) else str(error)
+    return f"{type(error).__name__}: {text[:200]}" if text else type(error).__name__
+
+
+def _inner(error: BaseException) -> BaseException | None:
+    reason = getattr(error, "reason", None)
+    if isinstance(reason, BaseException):
+        return reason
+    nested = [argument for argument in error.args if isinstance(argument, BaseException)]
+    return nested[-1] if nested else None

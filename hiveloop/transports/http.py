@@ -1,0 +1,230 @@
+"""The native transport: batches of one agent's events to a HiveBoard server over HTTP.
+
+Built on `requests`, which is imported at the first send, so that ``import hiveloop`` stays light.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import threading
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from hiveloop.errors import HiveLoopConfigError
+from hiveloop.transport import (
+    Batch,
+    BatchLimits,
+    Delivered,
+    Misconfigured,
+    Outcome,
+    Refused,
+    Retry,
+    TooLarge,
+    Transport,
+)
+from hiveloop.transports._address import DEFAULT_ENDPOINT, check_endpoint
+from hiveloop.transports._wire import encode_batch, encode_event
+
+if TYPE_CHECKING:
+    from hiveloop.transports._session import Answer, Session
+
+__all__ = ["HttpTransport"]
+
+MAX_EVENTS = 500
+MAX_BYTES = 1_000_000
+"""Largest batch the server takes. Source: ingest API."""
+
+_GATEWAY = frozenset((502, 503, 504))
+_WORTH_A_RETRY = frozenset((408, 425, 429))
+_WRONG_ADDRESS = frozenset((301, 302, 303, 307, 308, 404, 405))
+_BREATH_EVENTS = 25
+_BREATH_SECONDS = 50e-6
+_never = threading.Event()
+
+
+class _Body(NamedTuple):
+    events: int
+    content: bytes
+
+
+class HttpTransport(Transport):
+    """Sends events to a HiveBoard server.
+
+    The TLS certificate is verified, proxies are taken from the environment, and redirects are not
+    followed, so the key reaches the configured host only. The connection is kept open between
+    batches, and opened anew in the child of a fork.
+
+    Args:
+        api_key: starts with "hb_".
+        endpoint: address of the server, such as "https://board.example.com".
+        timeout: seconds one request may take; the engine's own timeout applies when shorter.
+        headers: more headers for each request.
+        ca_file: PEM file with the certificates to trust, instead of the default ones.
+        compression: compress bodies with gzip; given up when the server does not take it.
+
+    Raises:
+        HiveLoopConfigError: the key or the address cannot be right.
+    """
+
+    name = "http"
+    limits = BatchLimits(max_events=MAX_EVENTS, max_bytes=MAX_BYTES, one_agent=True)
+
+    def __init__(
+        self,
+        api_key: str,
+        endpoint: str = DEFAULT_ENDPOINT,
+        *,
+        timeout: float = 30.0,
+        headers: Mapping[str, str] | None = None,
+        ca_file: str | None = None,
+        compression: bool = False,
+    ) -> None:
+        if not isinstance(api_key, str) or not api_key.startswith("hb_"):
+            raise HiveLoopConfigError("api_key must be a text that starts with 'hb_': copy it from your HiveBoard")
+        if not isinstance(timeout, int | float) or not timeout > 0:
+            raise HiveLoopConfigError(f"timeout={timeout!r} is not valid: give seconds, more than 0")
+        if ca_file is not None and not os.path.exists(ca_file):
+            raise HiveLoopConfigError(f"ca_file={ca_file!r} is not valid: give the path of a PEM file")
+        self.endpoint = check_endpoint(endpoint)
+        self._timeout = timeout
+        self._ca_file = ca_file
+        self._compression = compression
+        self._headers = {
+            **(headers or {}),
+            "Authorization": f"Bearer {api_key}",
+            "Content-Type": "application/json",
+            "Accept": "application/json",
+        }
+        self._session: Session | None = None
+        self._pid = 0
+
+    def __repr__(self) -> str:
+        return f"HttpTransport(endpoint={self.endpoint!r})"
+
+    def prepare(self, batch: Batch) -> object:
+        """Encode a batch; in small slices while little waits, to leave the interpreter to the agent."""
+        paced = batch.backlog < MAX_EVENTS
+        texts: list[str] = []
+        for event in batch.events:
+            texts.append(encode_event(event))
+            if paced and len(texts) % _BREATH_EVENTS == 0:
+                _never.wait(_BREATH_SECONDS)
+        return _Body(len(texts), encode_batch(batch.agent, texts))
+
+    def send(self, prepared: object, timeout: float) -> Outcome:
+        """Post a prepared batch and translate the server's answer."""
+        assert isinstance(prepared, _Body)  # noqa: S101 - narrows the type; only `prepare` makes it
+        if len(prepared.content) > MAX_BYTES:
+            return TooLarge(f"{len(prepared.content)} bytes")
+        timeout = min(timeout, self._timeout)
+        from hiveloop.transports import _session
+
+        compressed = self._compression
+        content = gzip.compress(prepared.content, 3) if compressed else prepared.content
+        try:
+            answer = self._connected().post(content, "gzip" if compressed else None, timeout)
+        except _session.FAILURES as error:
+            self._disconnect()
+            return Retry(_session.describe_error(error, timeout))
+        if compressed and answer.status in (400, 415, 501):
+            self._compression = False
+            return Retry("the server does not take compressed bodies", after=0.0)
+        return outcome_of(answer)
+
+    def _connected(self) -> Session:
+        if self._session is None or self._pid != os.getpid():
+            from hiveloop.transports._session import Session
+
+            self._session = Session(f"{self.endpoint}/v1/ingest", self._headers, self._ca_file)
+            self._pid = os.getpid()
+        return self._session
+
+    def _disconnect(self) -> None:
+        session, self._session = self._session, None
+        if session is not None and self._pid == os.getpid():
+            session.close()
+
+    def close(self, timeout: float) -> None:
+        """Close the connection."""
+        self._disconnect()
+
+
+def outcome_of(answer: Answer) -> Outcome:
+    """Translate a HiveBoard server's answer. Source: ingest API."""
+    status = answer.status
+    if 200 <= status < 300:
+        return _delivered(answer)
+    if status in (401, 403):
+        return Misconfigured(f"HTTP {status}: the server does not accept this API key for sending; check api_key")
+    if status in _WRONG_ADDRESS:
+        return Misconfigured(f"HTTP {status}: no HiveBoard answers at this address; check endpoint{_hint(answer)}")
+    if status == 413:
+        return TooLarge("HTTP 413")
+    if status in _WORTH_A_RETRY or status in _GATEWAY:
+        return Retry(f"HTTP {status}", after=_retry_after(answer))
+    if status >= 500:
+        return Retry(f"HTTP {status}", after=_retry_after(answer), suspect=True)
+    return Refused(f"HTTP {status}{_error_word(answer)}")
+
+
+def _delivered(answer: Answer) -> Delivered:
+    body = _json(answer)
+    errors, warnings = body.get("errors"), body.get("warnings")
+    rejected = tuple(
+        str(error["event_id"]) for error in _dicts(errors) if error.get("event_id")
+    )
+    return Delivered(rejected, tuple(str(w.get("warning", "")) for w in _dicts(warnings)))
+
+
+def _dicts(values: Any) -> list[dict[str, Any]]:
+    return [value for value in values if isinstance(value, dict)] if isinstance(values, list) else []
+
+
+def _json(answer: Answer) -> dict[str, Any]:
+    try:
+        body = json.loads(answer.body)
+    except ValueError:
+        return {}
+    return body if isinstance(body, dict) else {}
+
+
+def _retry_after(answer: Answer) -> float | None:
+    """Seconds to wait: the header as seconds or HTTP date, else the body's details."""
+    header = answer.headers.get("Retry-After", "").strip()
+    if header:
+        return _seconds(header) if header.replace(".", "", 1).isdigit() else _until_date(header)
+    details = _json(answer).get("details")
+    return _seconds(details.get("retry_after_seconds")) if isinstance(details, dict) else None
+
+
+def _seconds(value: Any) -> float | None:
+    try:
+        seconds = float(value)
+    except (TypeError, ValueError):
+        return None
+    return seconds if 0 <= seconds < 86_400 else None
+
+
+def _until_date(header: str) -> float | None:
+    from email.utils import parsedate_to_datetime
+
+    try:
+        return max(0.0, parsedate_to_datetime(header).timestamp() - time.time())
+    except (TypeError, ValueError):
+        return None
+
+
+def _hint(answer: Answer) -> str:
+    location = answer.headers.get("Location", "")
+    return f" (it redirects to {location[:200]})" if location else ""
+
+
+def _error_word(answer: Answer) -> str:
+    word = _json(answer).get("error")
+    return f" {word[:80]}" if isinstance(word, str) else ""
+
+
+_: type[Transport] = HttpTransport
