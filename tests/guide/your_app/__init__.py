@@ -1,0 +1,1 @@
+"""The application of the integration guide, as far as its samples import from it."""
