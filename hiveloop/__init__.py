@@ -1,11 +1,11 @@
 """HiveLoop: make AI agents observable.
 
-    import hiveloop
+import hiveloop
 
-    hb = hiveloop.init(api_key="hb_live_...")
-    agent = hb.agent("sales")
-    with agent.task("lead-42") as task:
-        task.llm_call("reasoning", "claude-sonnet-4-5", tokens_in=1200, tokens_out=350, cost=0.008)
+hb = hiveloop.init(api_key="hb_live_...")
+agent = hb.agent("sales")
+with agent.task("lead-42") as task:
+    task.llm_call("reasoning", "claude-sonnet-4-5", tokens_in=1200, tokens_out=350, cost=0.008)
 """
 
 from __future__ import annotations

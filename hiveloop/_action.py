@@ -4,23 +4,26 @@ from __future__ import annotations
 
 from time import monotonic_ns, time_ns
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Self
 
-from . import payloads
+from . import _ids, payloads
 from ._freeze import freeze_mapping, freeze_text
-from ._guard import guarded
-from ._ids import id_text, next_number, prefix
-from ._scope import enter, leave, raw_current
+from ._guard import attempt, guarded, guarded_enter
+from ._ids import id_text, next_number
+from ._scope import make_current, raw_current
 from .events import ActionInfo, AgentInfo, TaskInfo
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from ._agent import Agent
+    from ._record import Record
     from ._redact import Privacy
     from ._task import Task
 
 __all__ = ["Action", "error_text"]
+
+NAME_LIMIT = 256
 
 
 class Action:
@@ -30,36 +33,23 @@ class Action:
     context; each works once.
     """
 
-    __slots__ = (
-        "_activation",
-        "_function",
-        "_info",
-        "_name",
-        "_number",
-        "_parent",
-        "_payloads",
-        "_prefix",
-        "_start_ns",
-        "agent",
-        "ended",
-        "entered_from",
-        "expecting_until_ns",
-        "task",
-    )
+    # Class-level defaults keep the constructor short: it runs on the agent's thread.
+    task: Task | None = None
+    ended: bool = False
+    entered_from: Task | Action | None = None
+    expecting_until_ns: int = 0
+    _number: int = 0
+    _prefix: str = ""
+    _start_ns: int = 0
+    _parent: Action | None = None
+    _payloads: tuple[bytes, ...] = ()
+    _info: ActionInfo | None = None
+    _activation: AbstractContextManager[object] | None = None
 
     def __init__(self, agent: Agent, name: str, function: str | None = None) -> None:
         self.agent = agent
-        self._name = freeze_text(name, 256)
+        self._name = name if type(name) is str and len(name) <= NAME_LIMIT else freeze_text(name, NAME_LIMIT)
         self._function = function
-        self.task: Task | None = None
-        self.ended = False
-        self.entered_from: Task | Action | None = None
-        self.expecting_until_ns = 0
-        self._start_ns = 0
-        self._parent: Action | None = None
-        self._payloads: tuple[bytes, ...] = ()
-        self._info: ActionInfo | None = None
-        self._activation: AbstractContextManager[object] | None = None
 
     @property
     def name(self) -> str:
@@ -86,59 +76,63 @@ class Action:
 
     # -- scope ---------------------------------------------------------------------------------
 
-    def __enter__(self) -> Action:
-        self.start()
+    @guarded_enter
+    def __enter__(self) -> Self:
+        if not self._start_ns:
+            self.entered_from = raw_current()
+            record = self._begin(self.entered_from)
+            make_current(self)
+            if self.agent.has_hooks:
+                self._activation = self.agent.activated(record)
         return self
 
+    @guarded
+    def begin_apart(self) -> None:
+        """Start without becoming current, as a generator's action does."""
+        if not self._start_ns:
+            self._begin(raw_current())
+
+    def _begin(self, scope: Task | Action | None) -> Record:
+        agent = self.agent
+        while scope is not None and (scope.ended or scope.agent is not agent):
+            scope = scope.entered_from
+        if scope is not None:
+            self.task = scope.task
+            if isinstance(scope, Action):
+                self._parent = scope
+        number = self._number = next_number()
+        self._prefix = _ids.prefix
+        self._start_ns = monotonic_ns()
+        agent.opened(self, number)
+        return agent.emit(payloads.action_started, self, (self._name, self._function))
+
+    @guarded
     def __exit__(
         self,
         exc_type: type[BaseException] | None,
         exc: BaseException | None,
         traceback: TracebackType | None,
-    ) -> Literal[False]:
-        self.end(exc)
-        return False
-
-    @guarded
-    def start(self, *, current: bool = True) -> None:
-        """Emit ``action_started`` and become current."""
-        if self._start_ns:
-            return
-        agent, scope = self.agent, raw_current()
-        while scope is not None and (scope.ended or scope.agent is not agent):
-            scope = scope.entered_from
-        if scope is not None:
-            self.task = scope.task
-            self._parent = scope if isinstance(scope, Action) else None
-        self._number = next_number()
-        self._prefix = prefix()
-        self._start_ns = monotonic_ns()
-        agent.opened(self, self._number)
-        if current:
-            enter(self)
-        record = agent.emit(payloads.action_started, self, self._name, self._function)
-        if agent.has_hooks:
-            self._activation = agent.activated(record)
-
-    @guarded
-    def end(self, error: BaseException | None = None) -> None:
-        """Emit ``action_completed`` or ``action_failed`` and make the scope before current again."""
+    ) -> None:
         if self.ended or not self._start_ns:
             return
-        self.ended = True
         duration = monotonic_ns() - self._start_ns
+        self.ended = True
         agent = self.agent
-        leave(self)
-        agent.closed(self._number)
-        if error is None:
-            agent.emit(payloads.action_completed, self, self._name, self._function, duration, *self._payloads)
+        if raw_current() is self:
+            make_current(self.entered_from)
+        agent.open_scopes.pop(self._number, None)
+        told = (self._name, self._function)
+        if exc is None:
+            agent.emit(payloads.action_completed, self, (*told, duration, *self._payloads))
         else:
-            kind, message = type(error).__name__, error_text(error)
-            agent.emit(
-                payloads.action_failed, self, self._name, self._function, kind, message, duration, *self._payloads
-            )
+            why = (type(exc).__name__, error_text(exc))
+            agent.emit(payloads.action_failed, self, (*told, *why, duration, *self._payloads))
         if self._activation is not None:
-            agent.deactivated(self._activation, error)
+            agent.deactivated(self._activation, exc)
+
+    def end(self, error: BaseException | None = None) -> None:
+        """End the action; the same as leaving its ``with`` block."""
+        self.__exit__(None if error is None else type(error), error, None)
 
     # -- sensors -------------------------------------------------------------------------------
 
@@ -164,6 +158,4 @@ class Action:
 
 def error_text(error: BaseException) -> str:
     """Return an exception's message, bounded."""
-    from ._guard import attempt
-
     return freeze_text(attempt("exception message", str, error, default="<message unavailable>"), 4_096)

@@ -14,7 +14,7 @@ from ._action import Action
 from ._freeze import freeze, freeze_args, freeze_mapping
 from ._guard import guarded, guarded_scope, logger, notice
 from ._ids import next_number
-from ._task import Task
+from ._task import Task, freeze_llm_call
 from .events import ActionInfo, AgentInfo, TaskInfo
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ __all__ = ["Agent", "no_agent", "seconds"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
+Build = Callable[..., payloads.Draft]
 
 MOST_OPEN = 10_000
 """Open scopes remembered per agent; beyond it the oldest are taken for abandoned."""
@@ -50,6 +51,7 @@ class Agent:
         heartbeat_interval: seconds between beats; 0 for none.
         heartbeat_payload: callback whose dict goes into each beat.
         queue_provider: callback whose dict becomes a queue snapshot with each beat.
+        open_scopes: tasks and actions that have not ended, oldest first.
         stuck_threshold: seconds of silence after which the board calls the agent stuck.
     """
 
@@ -63,7 +65,7 @@ class Agent:
         self.stuck_threshold: float = 300
         self._pipeline = pipeline
         self._put = pipeline.emit
-        self._open: dict[int, Task | Action] = {}
+        self.open_scopes: dict[int, Task | Action] = {}
 
     @property
     def agent_id(self) -> str:
@@ -84,7 +86,7 @@ class Agent:
 
     # -- for scopes ----------------------------------------------------------------------------
 
-    def emit(self, build: Callable[..., payloads.Draft], source: Agent | Task | Action, *args: Any) -> Record:
+    def emit(self, build: Build, source: Agent | Task | Action, args: tuple[Any, ...]) -> Record:
         """Leave a record for the delivery threads; the arguments must be frozen."""
         now = self.progress_ns = time_ns()
         record = (build, next_number(), now, source, *args)
@@ -93,13 +95,10 @@ class Agent:
 
     def opened(self, scope: Task | Action, number: int) -> None:
         """Remember an open scope, so that heartbeats can tell what the agent is at."""
-        self._open[number] = scope
-        if len(self._open) > MOST_OPEN:
-            self._open.pop(next(iter(self._open)), None)
-
-    def closed(self, number: int) -> None:
-        """Forget a scope that has ended."""
-        self._open.pop(number, None)
+        open_scopes = self.open_scopes
+        open_scopes[number] = scope
+        if len(open_scopes) > MOST_OPEN:
+            open_scopes.pop(next(iter(open_scopes)), None)
 
     def activated(self, record: Record) -> AbstractContextManager[object] | None:
         """Tell the transports that act at call time that a scope has started."""
@@ -148,7 +147,7 @@ class Agent:
         It is current for the calling context until then; elsewhere use `Task.activate`.
         """
         task = Task(self, task_id, project, type, task_run_id, correlation_id)
-        task.start()
+        task.__enter__()
         return task
 
     @guarded_scope(lambda: Action(no_agent(), ""))
@@ -167,7 +166,7 @@ class Agent:
     def track(self, action_name: str | None = None) -> Callable[[Callable[P, R]], Callable[P, R]]: ...
 
     def track(self, action_name: Any = None) -> Any:
-        """Decorate a function, so that each call is an action: ``@agent.track("search")`` or ``@agent.track``.
+        """Decorate a function, so that each call is an action: ``@agent.track("search")`` or bare.
 
         Works on functions, coroutines, generators, async generators, methods, classmethods and
         staticmethods; the signature is kept.
@@ -199,10 +198,17 @@ class Agent:
         self.emit(
             payloads.llm_call,
             self,
-            *freeze_args(
-                name, model, tokens_in, tokens_out, cost, duration_ms, prompt_preview, response_preview
+            freeze_llm_call(
+                name,
+                model,
+                tokens_in,
+                tokens_out,
+                cost,
+                duration_ms,
+                prompt_preview,
+                response_preview,
+                metadata,
             ),
-            None if metadata is None else freeze_mapping(metadata),
         )
 
     @guarded
@@ -222,7 +228,7 @@ class Agent:
             items: the first few, each ``{id, priority, source, summary, queued_at}``.
             processing: the one being worked on, ``{id, summary, started_at, elapsed_ms}``.
         """
-        self.emit(payloads.queue_snapshot, self, *freeze_args(depth, oldest_age_seconds, items, processing))
+        self.emit(payloads.queue_snapshot, self, freeze_args(depth, oldest_age_seconds, items, processing))
 
     @guarded
     def todo(
@@ -247,7 +253,9 @@ class Agent:
             context: further detail.
             due_by: ISO 8601 deadline.
         """
-        self.emit(payloads.todo, self, *freeze_args(todo_id, action, summary, priority, source, context, due_by))
+        self.emit(
+            payloads.todo, self, freeze_args(todo_id, action, summary, priority, source, context, due_by)
+        )
 
     @guarded
     def scheduled(self, items: list[dict[str, Any]]) -> None:
@@ -256,7 +264,7 @@ class Agent:
         Args:
             items: each ``{id, name, next_run, interval, enabled, last_status, last_run}``.
         """
-        self.emit(payloads.scheduled, self, freeze(items))
+        self.emit(payloads.scheduled, self, (freeze(items),))
 
     @guarded
     def report_issue(
@@ -280,7 +288,9 @@ class Agent:
             occurrence_count: how often it was seen.
         """
         self.emit(
-            payloads.issue, self, *freeze_args(summary, severity, issue_id, category, context, occurrence_count)
+            payloads.issue,
+            self,
+            freeze_args(summary, severity, issue_id, category, context, occurrence_count),
         )
 
     @guarded
@@ -291,7 +301,7 @@ class Agent:
             summary: how it was resolved.
             issue_id: the id it was reported with.
         """
-        self.emit(payloads.issue_resolved, self, *freeze_args(summary, issue_id))
+        self.emit(payloads.issue_resolved, self, freeze_args(summary, issue_id))
 
     @guarded
     def event(
@@ -303,7 +313,7 @@ class Agent:
     ) -> None:
         """Report anything else, outside any task; arguments as for `Task.event`."""
         kind, loudness, parent = freeze_args(event_type, severity, parent_event_id)
-        self.emit(payloads.event, self, kind, freeze_mapping(payload), loudness, parent)
+        self.emit(payloads.event, self, (kind, freeze_mapping(payload), loudness, parent))
 
     # -- lifecycle -----------------------------------------------------------------------------
 
@@ -313,12 +323,12 @@ class Agent:
         self.emit(
             payloads.agent_registered,
             self,
-            *freeze_args(info.agent_id, info.type, info.version, info.framework, self.stuck_threshold),
+            freeze_args(info.agent_id, info.type, info.version, info.framework, self.stuck_threshold),
         )
 
     def stopped(self) -> None:
         """Announce a clean end, so that nobody calls a finished script stuck."""
-        self.emit(payloads.agent_stopped, self, self.agent_id)
+        self.emit(payloads.agent_stopped, self, (self.agent_id,))
 
     def beat(self, sample: Sample) -> None:
         """Emit a heartbeat and, from the `queue_provider`, a queue snapshot; on the beat thread."""
@@ -330,7 +340,7 @@ class Agent:
 
     def _progress(self, now_ns: int, sample: Sample) -> dict[str, Any]:
         """Tell progress, not only life: a hung agent has a live heartbeat thread too."""
-        scopes = list(self._open.values())
+        scopes = list(self.open_scopes.values())
         actions = [scope for scope in scopes if isinstance(scope, Action)]
         tasks = [scope for scope in scopes if isinstance(scope, Task)]
         expecting = max((scope.expecting_until_ns for scope in scopes), default=0)

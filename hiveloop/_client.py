@@ -12,13 +12,14 @@ from typing import Any
 from ._agent import Agent, no_agent, seconds
 from ._clock import Deadline
 from ._config import Config, resolve
-from ._exit import ExitHook
+from ._exit import ExitHook, renew_in_children
 from ._freeze import freeze_text
 from ._guard import guarded, guarded_scope, logger
 from ._heartbeat import Callback, Heartbeats
 from ._pipeline import EngineOptions, Pipeline
 from ._record import EventBuilder
 from ._redact import Mask, Privacy
+from ._shape import is_list
 from ._version import __version__
 from .errors import HiveLoopConfigError
 from .events import AgentInfo
@@ -73,7 +74,7 @@ class HiveBoard:
         self._privacy = privacy
         self._pipeline = Pipeline(transports, EventBuilder(privacy), options, self._first_event)
         self._heartbeats = Heartbeats(options.clock, self._pipeline.pressure)
-        self._renew_in_children()
+        renew_in_children(self)
 
     def __repr__(self) -> str:
         state = "closed" if self._closed else "enabled" if self.enabled else "disabled"
@@ -124,7 +125,8 @@ class HiveBoard:
                 agent = self._agents[name] = Agent(self._info(name), self._pipeline)
             before = (agent.info, agent.stuck_threshold)
             passed = {k: freeze_text(v, 256) for k, (v, default) in given.items() if v != default}
-            agent.info = agent.info._replace(**{k: self._privacy.text(v) for k, v in passed.items()})
+            changes: dict[str, Any] = {k: self._privacy.text(v) for k, v in passed.items()}
+            agent.info = agent.info._replace(**changes)
             if new or stuck_threshold != 300:
                 agent.stuck_threshold = seconds(stuck_threshold, "stuck_threshold", 300)
             if new or before != (agent.info, agent.stuck_threshold):
@@ -207,19 +209,11 @@ class HiveBoard:
     def _at_exit(self) -> None:
         self.shutdown()
 
-    def _renew_in_children(self) -> None:
-        import weakref
-
-        reference = weakref.ref(self)
-
-        def renew() -> None:
-            client = reference()
-            if client is not None:
-                client._lock = threading.RLock()
-                client._heartbeats.renew()
-
-        if hasattr(os, "register_at_fork"):
-            os.register_at_fork(after_in_child=renew)
+    def renew(self) -> None:
+        """Start afresh in the child of a fork."""
+        self._lock = threading.RLock()
+        self._pipeline.renew()
+        self._heartbeats.renew()
 
 
 def _options(config: Config) -> EngineOptions:
@@ -303,8 +297,7 @@ def init(
                 logger.warning("hiveloop.init() was called again: the first call's settings stay in force")
             return _instance
         config = resolve(arguments)
-        if masking is not None and not callable(masking):
-            raise HiveLoopConfigError(f"mask={masking!r} is not valid: give a callable that takes and returns a dict")
+        _check_mask(masking)
         _set_debug(config.debug)
         _instance = HiveBoard(config, _transports(config, chosen), mask=masking)
         return _instance
@@ -326,13 +319,17 @@ def _transports(config: Config, chosen: Transports | None) -> list[Transport]:
         return _checked(chosen)
     if config.api_key is None:
         logger.warning(
-            "hiveloop is disabled: no API key. Pass api_key= or set HIVELOOP_API_KEY; to report elsewhere pass transport="
+            "hiveloop is disabled: no API key. Pass api_key= or set HIVELOOP_API_KEY, or pass transport="
         )
         return []
     if config.api_key.startswith("hb_read_"):
-        logger.warning("hiveloop: the API key is a read key (hb_read_...), which cannot send; use hb_live_ or hb_test_")
+        logger.warning(
+            "hiveloop: the API key is a read key (hb_read_...), which cannot send; use hb_live_ or hb_test_"
+        )
     if "PYTEST_VERSION" in os.environ and not _may_connect(config):
-        logger.info("hiveloop: no connection to %s under pytest; pass transport= to ask for one", config.endpoint)
+        logger.info(
+            "hiveloop: no connection to %s under pytest; pass transport= to ask for one", config.endpoint
+        )
         return []
     from .transports.http import HttpTransport
 
@@ -357,19 +354,30 @@ def _checked(chosen: Any) -> list[Transport]:
     Raises:
         HiveLoopConfigError: one of them is no transport.
     """
-    several: list[Any] = list(chosen) if isinstance(chosen, list | tuple | set | frozenset) else [chosen]
+    several: list[Any] = list(chosen) if is_list(chosen) else [chosen]
     for transport in several:
         if isinstance(transport, type):
-            raise HiveLoopConfigError(f"transport={transport.__name__} is a class: pass an instance, {transport.__name__}()")
-        missing = [m for m in ("prepare", "send", "flush", "close") if not callable(getattr(transport, m, None))]
+            raise HiveLoopConfigError(
+                f"transport={transport.__name__} is a class: pass an instance, {transport.__name__}()"
+            )
+        missing = [
+            m for m in ("prepare", "send", "flush", "close") if not callable(getattr(transport, m, None))
+        ]
         if missing or not isinstance(getattr(transport, "limits", None), BatchLimits):
             lacks = ", ".join(missing) or "limits"
             raise HiveLoopConfigError(
-                f"transport={transport!r} is not valid: it lacks {lacks}; subclass hiveloop.Transport to inherit defaults"
+                f"transport={transport!r} is not valid: it lacks {lacks}; subclass hiveloop.Transport"
             )
     if not several:
         raise HiveLoopConfigError("transport=[] is not valid: give one or more transports, or enabled=False")
     return several
+
+
+def _check_mask(mask: object) -> None:
+    if mask is not None and not callable(mask):
+        raise HiveLoopConfigError(
+            f"mask={mask!r} is not valid: give a callable that takes and returns a dict"
+        )
 
 
 def _set_debug(debug: bool) -> None:

@@ -7,6 +7,7 @@ import os
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from ._shape import is_dict
 from .errors import HiveLoopConfigError
 from .transports._address import DEFAULT_ENDPOINT, check_endpoint, is_loopback
 
@@ -221,8 +222,8 @@ def _ca_file(found: _Resolver) -> str | None:
     value, shown = found.find("ca_file", None)
     if value is None:
         return None
-    path = os.fspath(value) if isinstance(value, str | os.PathLike) else None
-    if not isinstance(path, str) or not os.path.exists(path):
+    path = str(value)
+    if not os.path.exists(path):
         raise _error(shown, value, "the path of a PEM file with the certificates to trust")
     return path
 
@@ -232,7 +233,7 @@ def _headers(found: _Resolver) -> dict[str, str]:
     if isinstance(value, str):  # from the environment: "Name=value,Name=value"
         pairs = [pair.partition("=") for pair in value.split(",") if pair.strip()]
         value = {name.strip(): text.strip() for name, _, text in pairs}
-    if not isinstance(value, Mapping) or not all(_is_header(k, v) for k, v in value.items()):
+    if not is_dict(value) or not all(_is_header(k, v) for k, v in value.items()):
         raise HiveLoopConfigError(f"{shown} must map header names to texts, without line breaks")
     return dict(value)
 

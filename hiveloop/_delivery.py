@@ -168,8 +168,8 @@ class Delivery:
             case Wait(seconds):
                 self._notify()
                 return seconds
-            case Send(batch, attempts):
-                settled = self._sent(batch, attempts, timeout)
+            case Send(batch):
+                settled = self._sent(batch, timeout)
                 self.lane.settle(settled.outcome, self._clock.monotonic(), blame=settled.blame)
                 self._journal.write(settled.outcome, self._clock.monotonic(), self.lane)
                 self._notify()
@@ -179,7 +179,7 @@ class Delivery:
         with self._settled:
             self._settled.notify_all()
 
-    def _sent(self, batch: Batch, attempts: int, timeout: float) -> _Settled:
+    def _sent(self, batch: Batch, timeout: float) -> _Settled:
         ready = self._prepared
         if ready is None or ready[0].events is not batch.events:
             prepared = attempt(f"{self.name}.prepare", self._prepare, batch, default=_FAILED)
@@ -243,7 +243,9 @@ class _Journal:
             stats = lane.stats()
             waiting = stats.waiting + stats.in_flight
             lost = sum(stats.dropped.values())
-            logger.warning("hiveloop: %s: still %s; %d waiting, %d dropped", self._name, message, waiting, lost)
+            logger.warning(
+                "hiveloop: %s: still %s; %d waiting, %d dropped", self._name, message, waiting, lost
+            )
 
     def _arrived(self, rejected: tuple[str, ...], warnings: tuple[str, ...], now: float) -> None:
         if self._since is not None:

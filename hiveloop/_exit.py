@@ -1,8 +1,8 @@
-"""Have the last events delivered when the process ends in an orderly way.
+"""The ends and beginnings of processes: orderly exit, and the children of a fork.
 
-Registered at the first event, not at `init`: exit handlers run last in, first out, and an
-application that sets up its own telemetry after `init` would otherwise tear it down before we are
-done. The children of `multiprocessing` end without running `atexit` handlers, so they get a
+The exit hook has the last events delivered. It is registered at the first event, not at `init`: exit
+handlers run last in, first out, and an application that sets up its own telemetry after `init` would
+otherwise tear it down before we are done. The children of `multiprocessing` end without running `atexit` handlers, so they get a
 finaliser of that package. ``os._exit`` and a fatal signal run nothing: call `hiveloop.flush` first.
 """
 
@@ -13,9 +13,30 @@ import os
 import sys
 import weakref
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
-__all__ = ["ExitHook"]
+__all__ = ["ExitHook", "renew_in_children"]
+
+
+class Renewable(Protocol):
+    """Something whose threads and locks are void in the child of a fork."""
+
+    def renew(self) -> None:
+        """Start afresh."""
+        ...
+
+
+def renew_in_children(thing: Renewable) -> None:
+    """Renew an object in each forked child, without keeping it alive."""
+    reference = weakref.ref(thing)
+
+    def renew() -> None:
+        inherited = reference()
+        if inherited is not None:
+            inherited.renew()
+
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=renew)
 
 
 class ExitHook:

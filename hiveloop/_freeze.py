@@ -11,15 +11,15 @@ seconds would take them from the agent.
 from __future__ import annotations
 
 import marshal
+from collections.abc import Iterable
 from itertools import islice
 from types import NoneType
 from typing import Any
 
 from ._guard import attempt
+from ._shape import is_a, is_dict, kind_of
 
-__all__ = ["MAX_TEXT", "Frozen", "describe", "freeze", "freeze_args", "freeze_mapping", "freeze_text", "thaw"]
-
-Frozen = None | bool | int | float | str | bytes
+__all__ = ["MAX_TEXT", "describe", "freeze", "freeze_args", "freeze_mapping", "freeze_text", "thaw"]
 
 MAX_DEPTH = 8
 MAX_NODES = 2_000
@@ -31,6 +31,11 @@ MAX_KEY = 256
 
 CUT = "…"
 
+# Their own methods are called on instances of subclasses, whose overrides are user code.
+_DICT: Any = dict
+_SEQUENCES: tuple[Any, ...] = (list, tuple, set, frozenset)
+
+_CONTAINERS = frozenset((dict, list, tuple))
 _ATOMS = frozenset((NoneType, bool, int, float))
 _SHORT_TEXT = 2_048
 _QUICK_NODES = 100
@@ -52,30 +57,31 @@ _TEXT_METHODS = {
 }
 
 
-def freeze_args(*args: Any) -> tuple[Any, ...]:
+def freeze_args(*args: object) -> tuple[Any, ...]:
     """Freeze the arguments of a sensor; ordinary ones (numbers, short strings) stay as they are."""
     for value in args:
-        kind = type(value)
-        if kind in _ATOMS or (kind is str and len(value) <= _SHORT_TEXT):
+        if value is None:
+            continue
+        if type(value) is str:
+            if len(value) <= _SHORT_TEXT:
+                continue
+        elif type(value) in _ATOMS:
             continue
         return tuple(map(freeze, args))
     return args
 
 
-def freeze(value: Any) -> Frozen:
-    """Freeze any object, in bounded time."""
-    kind = type(value)
-    if kind in _ATOMS:
+def freeze(value: object) -> Any:
+    """Freeze any object, in bounded time: an atom, a str, or bytes for `thaw`."""
+    if type(value) in _ATOMS or (type(value) is str and len(value) <= MAX_TEXT):
         return value
-    if kind is str and len(value) <= MAX_TEXT:
-        return value
-    if kind is dict or kind is list or kind is tuple:
+    if type(value) in _CONTAINERS:
         return _freeze_tree(value)
     copy = _Copier().copy(value, MAX_DEPTH)
     return copy if type(copy) in _ATOMS or type(copy) is str else marshal.dumps(copy)
 
 
-def freeze_mapping(value: Any) -> bytes | None:
+def freeze_mapping(value: object) -> bytes | None:
     """Freeze a payload, which must be a mapping.
 
     Anything else is kept under the key "value", so that a mistake is seen on the dashboard instead
@@ -83,8 +89,8 @@ def freeze_mapping(value: Any) -> bytes | None:
     """
     if value is None:
         return None
-    if issubclass(type(value), dict):
-        return _freeze_tree(value) if dict.__len__(value) else None
+    if type(value) is dict or is_a(kind_of(value), dict):
+        return _freeze_tree(value) if _DICT.__len__(value) else None
     return _freeze_tree({"value": value})
 
 
@@ -121,19 +127,19 @@ def _quick_look(value: Any, room: int, depth: int) -> int:
     room -= len(value)
     if room < 0 or depth == 0:
         return _TOO_MUCH
+    items: Iterable[object] = value
     if type(value) is dict:
-        for key in value:
+        for key in items:
             if type(key) is not str or len(key) > MAX_KEY:
                 return _TOO_MUCH
-        value = value.values()
-    for item in value:
-        kind = type(item)
-        if kind in _ATOMS:
-            continue
-        if kind is str:
+        items = _DICT.values(value)
+    for item in items:
+        if type(item) is str:
             if len(item) > _SHORT_TEXT:
                 return _TOO_MUCH
-        elif kind is dict or kind is list or kind is tuple:
+        elif type(item) in _ATOMS:
+            continue
+        elif type(item) in _CONTAINERS:
             room = _quick_look(item, room, depth - 1)
             if room < 0:
                 return _TOO_MUCH
@@ -154,18 +160,18 @@ class _Copier:
 
     def copy(self, value: Any, depth: int) -> Any:
         self._room -= 1
-        kind = type(value)
+        kind = kind_of(value)
         if kind in _ATOMS:
             return value
-        if issubclass(kind, str):
+        if is_a(kind, str):
             return self._text(str.__str__(value))
-        if issubclass(kind, int):
+        if is_a(kind, int):
             return int.__int__(value)
-        if issubclass(kind, float):
+        if is_a(kind, float):
             return float.__float__(value)
-        if issubclass(kind, (dict, list, tuple, set, frozenset)):
+        if is_a(kind, dict, *_SEQUENCES):
             return self._container(value, kind, depth)
-        if issubclass(kind, (bytes, bytearray, memoryview)):
+        if is_a(kind, bytes, bytearray, memoryview):
             return f"<{kind.__name__}, {memoryview(value).nbytes} bytes>"
         return attempt("freezing user data", self._object, value, kind, depth, default="<unreadable>")
 
@@ -175,9 +181,9 @@ class _Copier:
         return value if len(value) <= keep else value[:keep] + CUT
 
     def _key(self, value: Any) -> str:
-        if issubclass(type(value), str):
+        if is_a(kind_of(value), str):
             return self._text(str.__str__(value)[:MAX_KEY])
-        if type(value) in _ATOMS or issubclass(type(value), (int, float)):
+        if kind_of(value) in _ATOMS or is_a(kind_of(value), int, float):
             copy = self.copy(value, 1)
             return str(copy) if not _is_huge(copy) else describe(value)
         return describe(value)
@@ -187,26 +193,26 @@ class _Copier:
             return f"{describe(value)[:-1]} {'nested too deep' if depth <= 0 else 'inside itself'}>"
         self._path.add(id(value))
         try:
-            return self._mapping(value, depth) if issubclass(kind, dict) else self._sequence(value, kind, depth)
+            return self._mapping(value, depth) if is_a(kind, dict) else self._sequence(value, kind, depth)
         finally:
             self._path.discard(id(value))
 
     def _mapping(self, value: Any, depth: int) -> dict[str, Any]:
         # One C call takes the snapshot, so that another thread cannot change it half-way.
-        items = list(islice(dict.items(value), max(0, self._room)))
+        items: list[tuple[Any, Any]] = list(islice(_DICT.items(value), max(0, self._room)))
         copy: dict[str, Any] = {}
         for key, item in items:
             if self._room <= 0:
                 break
             copy[self._key(key)] = self.copy(item, depth - 1)
-        missing = dict.__len__(value) - len(copy)
+        missing = _DICT.__len__(value) - len(copy)
         if missing > 0:
             copy[CUT] = f"{missing} more"
         return copy
 
     def _sequence(self, value: Any, kind: type, depth: int) -> list[Any]:
-        base = next(b for b in (list, tuple, set, frozenset) if issubclass(kind, b))
-        items = list(islice(base.__iter__(value), max(0, self._room)))
+        base = next(b for b in _SEQUENCES if is_a(kind, b))
+        items: list[Any] = list(islice(base.__iter__(value), max(0, self._room)))
         copy: list[Any] = []
         for item in items:
             if self._room <= 0:
@@ -224,7 +230,7 @@ class _Copier:
                 return getattr(base, method)(value)
             if base.__module__ == "enum" and base.__qualname__ == "Enum":
                 return self.copy(object.__getattribute__(value, "_value_"), depth - 1)
-        if issubclass(kind, BaseException):
+        if is_a(kind, BaseException):
             return self._exception(value, kind)
         fields = _dataclass_fields(kind)
         if fields is not None:
@@ -250,7 +256,7 @@ def _is_huge(value: Any) -> bool:
 def _dataclass_fields(kind: type) -> Any:
     for base in _mro(kind):
         fields = base.__dict__.get("__dataclass_fields__")
-        if type(fields) is dict:
+        if is_dict(fields):
             return fields
     return None
 

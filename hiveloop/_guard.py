@@ -15,7 +15,7 @@ from collections.abc import Callable
 from functools import wraps
 from typing import ParamSpec, TypeVar
 
-__all__ = ["attempt", "failures", "guarded", "guarded_scope", "logger", "notice", "strict"]
+__all__ = ["attempt", "failures", "guarded", "guarded_enter", "guarded_scope", "logger", "notice", "strict"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -79,7 +79,9 @@ def _report(place: str, error: Exception) -> None:
     count = _reports.add(place)
     if count is None:
         return
-    logger.warning("hiveloop: %s failed (%d so far): %s", place, count, type(error).__name__, exc_info=count == 1)
+    logger.warning(
+        "hiveloop: %s failed (%d so far): %s", place, count, type(error).__name__, exc_info=count == 1
+    )
 
 
 def attempt(place: str, call: Callable[..., R], *args: object, default: R) -> R:
@@ -108,6 +110,26 @@ def guarded(function: Callable[P, R]) -> Callable[P, R | None]:
                 raise
             _report(place, error)
             return None
+
+    return call
+
+
+Scope = TypeVar("Scope")
+
+
+def guarded_enter(function: Callable[[Scope], Scope]) -> Callable[[Scope], Scope]:
+    """Make an ``__enter__`` safe: the ``with`` block gets its scope, whatever happens."""
+    place = function.__qualname__
+
+    @wraps(function)
+    def call(self: Scope) -> Scope:
+        try:
+            return function(self)
+        except Exception as error:
+            if strict():
+                raise
+            _report(place, error)
+            return self
 
     return call
 

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple, Protocol
 from ._clock import Clock, Deadline
 from ._freeze import freeze_mapping, thaw
 from ._guard import attempt, notice
+from ._shape import is_dict
 
 __all__ = ["Beating", "Callback", "Heartbeats", "Sample"]
 
@@ -263,7 +264,7 @@ def _asked(name: str, callback: Callback | None) -> bytes | None:
     answer: Any = attempt(name, callback, default=None)
     if answer is None:
         return None
-    if not isinstance(answer, dict):
+    if not is_dict(answer):
         notice(f"{name} result", "hiveloop: %s must return a dict or None", name)
         return None
     return freeze_mapping(answer)

@@ -10,14 +10,15 @@ from __future__ import annotations
 import itertools
 import os
 
-__all__ = ["id_text", "next_number", "prefix", "renew_after_fork"]
+__all__ = ["id_text", "next_number", "renew_after_fork"]
 
 _MASK_12 = 0xFFF
 _counter = itertools.count(1)
 next_number = _counter.__next__
 """Return the next counter value of this process: atomic, about 20 ns."""
 
-_prefix = ""
+prefix = ""
+"""The random part of this process's ids. Read it as ``_ids.prefix``: a fork replaces it."""
 
 
 def _draw() -> str:
@@ -27,11 +28,6 @@ def _draw() -> str:
     return f"{high:08x}-{mid:04x}-{version:04x}-{variant:04x}-"
 
 
-def prefix() -> str:
-    """Return the random part of this process's ids."""
-    return _prefix
-
-
 def id_text(number: int, random_part: str | None = None) -> str:
     """Return the UUID text of a counter value.
 
@@ -39,13 +35,13 @@ def id_text(number: int, random_part: str | None = None) -> str:
         number: a value of `next_number`.
         random_part: the prefix in force when the number was drawn; this process's by default.
     """
-    return f"{random_part or _prefix}{number:012x}"
+    return f"{random_part or prefix}{number:012x}"
 
 
 def renew_after_fork() -> None:
     """Draw a new random part, before the child of a fork makes its first id."""
-    global _prefix
-    _prefix = _draw()
+    global prefix
+    prefix = _draw()
 
 
 renew_after_fork()

@@ -317,7 +317,7 @@ class Lane:
         if len(piece.events) > 1 or piece.trimmed:
             self._split_or_drop(piece, DropReason.TOO_LARGE)
             return
-        smaller = attempt("trimming an event", self._trim, piece.events[0], default=None)
+        smaller = attempt("trimming an event", self._trim, next(iter(piece.events)), default=None)
         if smaller is None:
             self._drop(1, DropReason.TOO_LARGE)
         else:

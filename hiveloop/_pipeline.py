@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import weakref
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from typing import NamedTuple
@@ -72,13 +70,14 @@ class Pipeline:
         self._builder = builder
         self._options = options
         self._clock = options.clock
-        self._deliveries = [self._delivery(name, t) for name, t in zip(_names(transports), transports, strict=True)]
+        self._deliveries = [
+            self._delivery(name, t) for name, t in zip(_names(transports), transports, strict=True)
+        ]
         self._lanes = [delivery.lane for delivery in self._deliveries]
         for delivery in self._deliveries:
             delivery.on_first_event(on_first_event)
         self.hooks: tuple[ScopeHooks, ...] = tuple(t for t in transports if isinstance(t, ScopeHooks))
         self.emit: Callable[[Record], None] = self._lanes[0].put if len(self._lanes) == 1 else self._fan_out
-        _renew_in_children(self)
 
     def _delivery(self, name: str, transport: Transport) -> Delivery:
         options = self._options
@@ -199,16 +198,3 @@ def _totals(lanes: dict[str, LaneStats]) -> dict[DropReason, int]:
         for reason, count in stats.dropped.items():
             totals[reason] = totals.get(reason, 0) + count
     return totals
-
-
-def _renew_in_children(pipeline: Pipeline) -> None:
-    """Renew the pipeline in each forked child, without keeping it alive."""
-    reference = weakref.ref(pipeline)
-
-    def renew() -> None:
-        inherited = reference()
-        if inherited is not None:
-            inherited.renew()
-
-    if hasattr(os, "register_at_fork"):
-        os.register_at_fork(after_in_child=renew)

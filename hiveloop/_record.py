@@ -78,4 +78,3 @@ class EventBuilder:
 
         payload, size = trimmed(event.payload, min(event.size, PAYLOAD_LIMIT) // 4)
         return event._replace(payload=payload, size=size + _FRAME_BYTES)
-

@@ -15,6 +15,7 @@ from typing import Any
 
 from ._freeze import MAX_TEXT, freeze_mapping, thaw
 from ._guard import attempt, notice
+from ._shape import is_dict, is_list, kind_of
 from .events import EventType
 from .payloads import CONTENT_KEYS, PREVIEW_KEYS, SUMMARY_LIMIT
 
@@ -51,7 +52,8 @@ _SECRET_TEXT = re.compile(
     | -----BEGIN[A-Z ]*PRIVATE\ KEY-----.*?(?:-----END[A-Z ]*PRIVATE\ KEY-----|\Z)
     | (?<=://)[^\s/:@]+:[^\s/@]+(?=@)                # user:password@ in an address
     | (?i:(?<=bearer\ )|(?<=basic\ ))[A-Za-z0-9._~+/=\-]{12,}
-    | (?i:(?<=password=)|(?<=passwd=)|(?<=secret=)|(?<=token=)|(?<=api_key=)|(?<=apikey=)|(?<=access_key=))[^\s&;,"']+
+    | (?i:(?<=password=)|(?<=passwd=)|(?<=secret=)|(?<=token=)|(?<=api_key=)|(?<=apikey=)|(?<=access_key=))
+      [^\s&;,"']+
     """,
     re.VERBOSE | re.DOTALL,
 )
@@ -59,6 +61,7 @@ _SHORTEST_SECRET = 12
 _MEMO_TEXT = 64
 _MEMO_SIZE = 4_096
 _LARGEST_PLAIN_INT = 2**63
+_NUMBERS = frozenset((int, float, bool, type(None)))
 
 
 class _Memo(dict[str, Any]):
@@ -142,7 +145,7 @@ class Privacy:
     def _content(self, type_: EventType, payload: dict[str, Any]) -> list[str]:
         """Remove or cut what the agent's users said and saw; return the names of what was cut."""
         cut: list[str] = []
-        if payload.get("kind") == "llm_call" and isinstance(data := payload.get("data"), dict):
+        if payload.get("kind") == "llm_call" and is_dict(data := payload.get("data")):
             for key in PREVIEW_KEYS:
                 if key in data:
                     self._preview(data, key, cut)
@@ -165,18 +168,15 @@ class Privacy:
         redact = self._redact
         for key in list(value) if redact else value:
             item = value[key]
-            kind = type(item)
+            kind = kind_of(item)
             if kind is str:
                 if redact and _keys[key]:
                     value[key] = item = REDACTED
                 else:
                     value[key] = item = self._text(item)
                 size += len(item) + len(key) + 6
-            elif kind is int or kind is float or item is None or kind is bool:
-                if kind is float and not math.isfinite(item):
-                    value[key] = str(item)
-                elif kind is int and not -_LARGEST_PLAIN_INT <= item < _LARGEST_PLAIN_INT:
-                    value[key] = _huge(item)
+            elif kind in _NUMBERS:
+                value[key] = _finite(item)
                 size += len(key) + 14
             elif redact and _keys[key]:
                 value[key] = REDACTED
@@ -203,7 +203,7 @@ class Privacy:
     def _masked(self, mask: Mask, payload: dict[str, Any]) -> tuple[dict[str, Any], int]:
         kind = payload.get("kind")
         masked: Any = attempt("mask", mask, payload, default=None)
-        if not isinstance(masked, dict):
+        if not is_dict(masked):
             notice("mask result", "hiveloop: the mask callable failed or returned no dict: payload withheld")
             withheld = {"_masked": "withheld: the mask callable failed"}
             return ({"kind": kind, **withheld} if kind else withheld), 64
@@ -211,11 +211,20 @@ class Privacy:
 
     def _plain(self, masked: dict[str, Any]) -> tuple[dict[str, Any], int]:
         """What a mask returned is user data again: bound it and make it JSON."""
-        tree = thaw(freeze_mapping(masked)) or {}
+        tree: dict[str, Any] = thaw(freeze_mapping(masked)) or {}
         return Privacy._tree(_NO_REDACTION, tree)
 
 
 _NO_REDACTION = Privacy(redact=False)
+
+
+def _finite(value: Any) -> Any:
+    """Return a number, bool or None as it is, unless JSON or decimal text has no room for it."""
+    if type(value) is float:
+        return value if math.isfinite(value) else str(value)
+    if type(value) is int and not -_LARGEST_PLAIN_INT <= value < _LARGEST_PLAIN_INT:
+        return _huge(value)
+    return value
 
 
 def _huge(value: int) -> str:
@@ -262,8 +271,8 @@ def trimmed(payload: dict[str, Any], limit: int) -> tuple[dict[str, Any], int]:
 def _cut_texts(value: Any, longest: int) -> Any:
     if isinstance(value, str):
         return value if len(value) <= longest else value[: longest - 1] + "…"
-    if isinstance(value, dict):
+    if is_dict(value):
         return {key[:256]: _cut_texts(item, longest) for key, item in value.items()}
-    if isinstance(value, list):
+    if is_list(value):
         return [_cut_texts(item, longest) for item in value]
     return value

@@ -21,19 +21,22 @@ __all__ = [
     "clear_current_agent",
     "clear_current_task",
     "current_scope",
-    "enter",
     "get_current_agent",
     "get_current_task",
-    "leave",
+    "make_current",
     "propagate",
+    "raw_current",
     "set_current_agent",
     "set_current_task",
+    "swap",
 ]
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
-_current: contextvars.ContextVar[Task | Action | None] = contextvars.ContextVar("hiveloop_scope", default=None)
+_current: contextvars.ContextVar[Task | Action | None] = contextvars.ContextVar(
+    "hiveloop_scope", default=None
+)
 # The agent a caller chose, with the scope it was chosen in: a scope entered later speaks for itself.
 _chosen: contextvars.ContextVar[tuple[Agent, Task | Action | None] | None] = contextvars.ContextVar(
     "hiveloop_agent", default=None
@@ -42,6 +45,10 @@ _chosen: contextvars.ContextVar[tuple[Agent, Task | Action | None] | None] = con
 raw_current = _current.get
 """Return the innermost scope entered in this context, ended or not."""
 
+make_current = _current.set
+"""Make a scope current in this context. Leaving sets the one before; a token would not survive an exit
+in another context."""
+
 
 def current_scope() -> Task | Action | None:
     """Return the innermost open scope of this context."""
@@ -49,18 +56,6 @@ def current_scope() -> Task | Action | None:
     while scope is not None and scope.ended:
         scope = scope.entered_from
     return scope
-
-
-def enter(scope: Task | Action) -> None:
-    """Make a scope current."""
-    scope.entered_from = _current.get()
-    _current.set(scope)
-
-
-def leave(scope: Task | Action) -> None:
-    """Make the scope before current again, if this context still has the given one."""
-    if _current.get() is scope:
-        _current.set(scope.entered_from)
 
 
 def swap(scope: Task | Action | None) -> Task | Action | None:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from time import monotonic_ns, time_ns
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Self
 
-from . import payloads
+from . import _ids, payloads
 from ._action import error_text
 from ._freeze import freeze, freeze_args, freeze_mapping, freeze_text
-from ._guard import guarded
-from ._ids import id_text, next_number, prefix
-from ._scope import current_scope, enter, leave, raw_current, swap
+from ._guard import guarded, guarded_enter
+from ._ids import id_text, next_number
+from ._scope import current_scope, make_current, raw_current, swap
+from ._shape import is_list
 from .events import ActionInfo, AgentInfo, TaskInfo
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from ._agent import Agent
     from ._redact import Privacy
 
-__all__ = ["Task"]
+__all__ = ["Task", "freeze_llm_call"]
 
 ID_LIMIT = 256
 
@@ -35,25 +36,16 @@ class Task:
     actions, `hiveloop.get_current_task` and the module-level sensors find it.
     """
 
-    __slots__ = (
-        "_activation",
-        "_correlation_id",
-        "_info",
-        "_number",
-        "_payloads",
-        "_plan_revision",
-        "_plan_steps",
-        "_prefix",
-        "_project",
-        "_run_id",
-        "_start_ns",
-        "_type",
-        "agent",
-        "ended",
-        "entered_from",
-        "expecting_until_ns",
-        "task_id",
-    )
+    # Class-level defaults keep the constructor short: it runs on the agent's thread.
+    ended: bool = False
+    entered_from: Task | Action | None = None
+    expecting_until_ns: int = 0
+    _start_ns: int = 0
+    _payloads: tuple[bytes, ...] = ()
+    _plan_steps: Any = None
+    _plan_revision: Any = None
+    _info: TaskInfo | None = None
+    _activation: AbstractContextManager[object] | None = None
 
     def __init__(
         self,
@@ -65,22 +57,13 @@ class Task:
         correlation_id: str | None = None,
     ) -> None:
         self.agent = agent
-        self.task_id = freeze_text(task_id, ID_LIMIT)
-        self._project = None if project is None else freeze_text(project, ID_LIMIT)
-        self._type = None if type is None else freeze_text(type, ID_LIMIT)
-        self._run_id = None if task_run_id is None else freeze_text(task_run_id, ID_LIMIT)
-        self._correlation_id = None if correlation_id is None else freeze_text(correlation_id, ID_LIMIT)
+        self.task_id, self._project, self._type, self._run_id, self._correlation_id = freeze_args(
+            task_id, project, type, task_run_id, correlation_id
+        )
+        if self.task_id.__class__ is not str or len(self.task_id) > ID_LIMIT:
+            self.task_id = freeze_text(task_id, ID_LIMIT)
         self._number = next_number()
-        self._prefix = prefix()
-        self.ended = False
-        self.entered_from: Task | Action | None = None
-        self.expecting_until_ns = 0
-        self._start_ns = 0
-        self._payloads: tuple[bytes, ...] = ()
-        self._plan_steps: int | None = None
-        self._plan_revision: Any = None
-        self._info: TaskInfo | None = None
-        self._activation: AbstractContextManager[object] | None = None
+        self._prefix = _ids.prefix
 
     @property
     def task(self) -> Task:
@@ -116,8 +99,17 @@ class Task:
 
     # -- scope ---------------------------------------------------------------------------------
 
-    def __enter__(self) -> Task:
-        self.start()
+    @guarded_enter
+    def __enter__(self) -> Self:
+        if not self._start_ns:
+            agent = self.agent
+            self._start_ns = monotonic_ns()
+            agent.opened(self, self._number)
+            self.entered_from = raw_current()
+            make_current(self)
+            record = agent.emit(payloads.task_started, self, (self.task_id,))
+            if agent.has_hooks:
+                self._activation = agent.activated(record)
         return self
 
     def __exit__(
@@ -125,28 +117,14 @@ class Task:
         exc_type: type[BaseException] | None,
         exc: BaseException | None,
         traceback: TracebackType | None,
-    ) -> Literal[False]:
+    ) -> None:
         if exc is None:
             self.complete()
         else:
             self.fail(exc)
-        return False
-
-    @guarded
-    def start(self) -> None:
-        """Emit ``task_started`` and become current; `Agent.start_task` and ``with`` call it."""
-        if self._start_ns:
-            return
-        agent = self.agent
-        self._start_ns = monotonic_ns()
-        agent.opened(self, self._number)
-        enter(self)
-        record = agent.emit(payloads.task_started, self, self.task_id)
-        if agent.has_hooks:
-            self._activation = agent.activated(record)
 
     @contextmanager
-    def activate(self) -> Iterator[Task]:
+    def activate(self) -> Generator[Task]:
         """Make a manually started task current for a ``with`` block, in any thread or callback."""
         before = swap(self)
         try:
@@ -165,9 +143,8 @@ class Task:
         """
         if self._end(payload):
             duration = monotonic_ns() - self._start_ns
-            self.agent.emit(
-                payloads.task_completed, self, self.task_id, freeze(status), duration, *self._payloads
-            )
+            told = (self.task_id, status if status == "success" else freeze(status), duration)
+            self.agent.emit(payloads.task_completed, self, (*told, *self._payloads))
             self._deactivate(None)
 
     @guarded
@@ -180,13 +157,12 @@ class Task:
         """
         if self._end(payload):
             duration = monotonic_ns() - self._start_ns
-            known = isinstance(exception, BaseException)
-            kind = type(exception).__name__ if exception is not None else None
-            message = error_text(exception) if known else freeze_text(exception)
-            self.agent.emit(
-                payloads.task_failed, self, self.task_id, kind, message, duration, *self._payloads
-            )
-            self._deactivate(exception if known else None)
+            error = exception if isinstance(exception, BaseException) else None
+            kind = None if exception is None else type(exception).__name__
+            message = freeze_text(exception) if error is None else error_text(error)
+            told = (self.task_id, kind, message, duration)
+            self.agent.emit(payloads.task_failed, self, (*told, *self._payloads))
+            self._deactivate(error)
 
     def _end(self, payload: dict[str, Any] | None) -> bool:
         if self.ended:
@@ -195,9 +171,11 @@ class Task:
         self.ended = True
         if not self._start_ns:  # never entered: still tell that there was such a task
             self._start_ns = monotonic_ns()
-        self.set_payload(payload)
-        leave(self)
-        self.agent.closed(self._number)
+        if payload is not None:
+            self.set_payload(payload)
+        if raw_current() is self:
+            make_current(self.entered_from)
+        self.agent.open_scopes.pop(self._number, None)
         return True
 
     def _deactivate(self, error: BaseException | None) -> None:
@@ -255,10 +233,17 @@ class Task:
         self.agent.emit(
             payloads.llm_call,
             self._source(),
-            *freeze_args(
-                name, model, tokens_in, tokens_out, cost, duration_ms, prompt_preview, response_preview
+            freeze_llm_call(
+                name,
+                model,
+                tokens_in,
+                tokens_out,
+                cost,
+                duration_ms,
+                prompt_preview,
+                response_preview,
+                metadata,
             ),
-            None if metadata is None else freeze_mapping(metadata),
         )
 
     @guarded
@@ -270,9 +255,11 @@ class Task:
             steps: descriptions in order.
             revision: 0 for the first plan, one more for each replan.
         """
-        self._plan_steps = len(steps)
-        self._plan_revision = freeze(revision)
-        self.agent.emit(payloads.plan, self._source(), *freeze_args(goal, steps, revision))
+        listed = freeze(steps)
+        goal, revision = freeze_args(goal, revision)
+        self._plan_steps = len(steps) if is_list(steps) else None
+        self._plan_revision = revision
+        self.agent.emit(payloads.plan, self._source(), (goal, listed, revision))
 
     @guarded
     def plan_step(
@@ -302,7 +289,7 @@ class Task:
         self.agent.emit(
             payloads.plan_step,
             self._source(),
-            *freeze_args(step_index, action, summary, total, turns, tokens, revision),
+            freeze_args(step_index, action, summary, total, turns, tokens, revision),
         )
 
     @guarded
@@ -324,7 +311,7 @@ class Task:
         """
         summary, reason = _told(summary, reason)
         self.agent.emit(
-            payloads.escalated, self._source(), *freeze_args(summary, assigned_to, reason, parent_event_id)
+            payloads.escalated, self._source(), freeze_args(summary, assigned_to, reason, parent_event_id)
         )
 
     @guarded
@@ -345,7 +332,9 @@ class Task:
         """
         summary, reason = _told(summary, reason)
         self.agent.emit(
-            payloads.approval_requested, self._source(), *freeze_args(summary, approver, reason, parent_event_id)
+            payloads.approval_requested,
+            self._source(),
+            freeze_args(summary, approver, reason, parent_event_id),
         )
 
     @guarded
@@ -370,7 +359,7 @@ class Task:
         self.agent.emit(
             payloads.approval_received,
             self._source(),
-            *freeze_args(summary, approved_by, decision, reason, parent_event_id),
+            freeze_args(summary, approved_by, decision, reason, parent_event_id),
         )
 
     @guarded
@@ -395,7 +384,7 @@ class Task:
         self.agent.emit(
             payloads.retry_started,
             self._source(),
-            *freeze_args(summary, attempt, backoff_seconds, reason, parent_event_id),
+            freeze_args(summary, attempt, backoff_seconds, reason, parent_event_id),
         )
 
     @guarded
@@ -416,7 +405,7 @@ class Task:
             parent_event_id: the event that caused this one.
         """
         kind, loudness, parent = freeze_args(event_type, severity, parent_event_id)
-        self.agent.emit(payloads.event, self._source(), kind, freeze_mapping(payload), loudness, parent)
+        self.agent.emit(payloads.event, self._source(), (kind, freeze_mapping(payload), loudness, parent))
 
     @guarded
     def expecting(self, seconds: float) -> None:
@@ -426,6 +415,12 @@ class Task:
 
     def __repr__(self) -> str:
         return f"<hiveloop.Task {self.task_id!r}>"
+
+
+def freeze_llm_call(*args: Any) -> tuple[Any, ...]:
+    """Freeze the arguments of an ``llm_call``, of which the last is the metadata mapping."""
+    metadata = args[-1]
+    return freeze_args(*args) if metadata is None else (*freeze_args(*args[:-1]), freeze_mapping(metadata))
 
 
 def _told(summary: str | None, reason: str | None) -> tuple[str | None, str | None]:

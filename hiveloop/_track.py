@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 from ._action import Action
 from ._scope import swap
+from ._shape import is_a, kind_of
 
 if TYPE_CHECKING:
     from ._agent import Agent
 
 __all__ = ["decorator"]
-
 
 
 def decorator(action_name: Any, agent: Callable[[], Agent]) -> Any:
@@ -28,18 +28,22 @@ def decorator(action_name: Any, agent: Callable[[], Agent]) -> Any:
         action_name: the name, None, or the function itself when the decorator is used bare.
         agent: says whose action it is, at each call.
     """
-    if callable(action_name) or isinstance(action_name, classmethod | staticmethod):
+    if callable(action_name) or is_a(kind_of(action_name), classmethod, staticmethod):
         return _tracked(action_name, None, agent)
     name = None if action_name is None else str(action_name)
-    return lambda function: _tracked(function, name, agent)
+
+    def decorate(function: Any) -> Any:
+        return _tracked(function, name, agent)
+
+    return decorate
 
 
 def _tracked(function: Any, name: str | None, agent: Callable[[], Agent]) -> Any:
-    if isinstance(function, classmethod | staticmethod):
-        kind: Any = type(function)
+    if is_a(kind_of(function), classmethod, staticmethod):
+        kind: Any = function.__class__
         return kind(_tracked(function.__func__, name, agent))
-    full = f"{getattr(function, '__module__', '?')}.{getattr(function, '__qualname__', repr(type(function)))}"
-    shown = name or getattr(function, "__qualname__", "action")
+    full = f"{getattr(function, '__module__', '?')}.{getattr(function, '__qualname__', kind_of(function).__name__)}"
+    shown = str(name or getattr(function, "__qualname__", "action"))
 
     def action() -> Action:
         return Action(agent(), shown, full)
@@ -80,7 +84,7 @@ def _generator(function: Callable[..., Any], action: Callable[[], Action]) -> Ca
 
 
 def _run_generator(inner: Generator[Any, Any, Any], scope: Action) -> Generator[Any, Any, Any]:
-    scope.start(current=False)
+    scope.begin_apart()
     step: Callable[[], Any] = lambda: next(inner)  # noqa: E731 - rebound on each turn
     while True:
         before = swap(scope)
@@ -137,7 +141,7 @@ def _async_generator(function: Callable[..., Any], action: Callable[[], Action])
 
 
 async def _run_async_generator(inner: AsyncGenerator[Any, Any], scope: Action) -> AsyncGenerator[Any, Any]:
-    scope.start(current=False)
+    scope.begin_apart()
     step: Callable[[], Any] = inner.__anext__
     while True:
         before = swap(scope)

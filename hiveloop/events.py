@@ -10,6 +10,8 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Any, NamedTuple
 
+from ._shape import is_dict
+
 __all__ = ["ActionInfo", "AgentInfo", "Event", "EventType", "Severity", "TaskInfo"]
 
 
@@ -134,4 +136,4 @@ class Event(NamedTuple):
     def data(self) -> dict[str, Any]:
         """The payload's ``data`` mapping; the payload itself when it has none."""
         data = self.payload.get("data")
-        return data if isinstance(data, dict) else self.payload
+        return data if is_dict(data) else self.payload

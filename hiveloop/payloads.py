@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 from ._freeze import describe, freeze, thaw
 from ._guard import attempt, notice
+from ._shape import is_a, is_dict, is_list, kind_of
 from .events import EventType, Severity
 
 __all__ = ["CONTENT_KEYS", "Draft", "iso_time", "tool_payload"]
@@ -34,7 +35,14 @@ _BY_TYPE = {
     EventType.ESCALATED: _WARN,
 }
 _BY_ISSUE = {"critical": _ERROR, "high": _ERROR, "medium": _WARN, "low": _INFO}
-_ALIASES = {"warning": _WARN, "critical": _ERROR, "fatal": _ERROR, "err": _ERROR, "information": _INFO, "notice": _INFO}
+_ALIASES = {
+    "warning": _WARN,
+    "critical": _ERROR,
+    "fatal": _ERROR,
+    "err": _ERROR,
+    "information": _INFO,
+    "notice": _INFO,
+}
 _TYPES: dict[str, EventType] = {t.value: t for t in EventType}
 _SEVERITIES: dict[str, Severity] = {s.value: s for s in Severity}
 
@@ -67,12 +75,11 @@ def optional_text(value: Any) -> str | None:
     return None if value is None else text(value)
 
 
-def number(value: Any, name: str) -> int | float | None:
+def number(value: Any, name: str) -> Any:
     """Return a finite number, or None with a notice when there is none to be had."""
-    kind = type(value)
-    if value is None or kind is int:
+    if value is None or type(value) is int:
         return value  # the usual case first
-    if kind is str:
+    if type(value) is str:
         value = _parsed(value)
     if type(value) in (int, float, bool) and math.isfinite(value):
         return value
@@ -93,7 +100,7 @@ def items(value: Any, name: str) -> list[Any]:
     value = thaw(value)
     if value is None:
         return []
-    if isinstance(value, list | tuple):
+    if is_list(value):
         return list(value)
     notice(f"argument {name}", "hiveloop: %s should be a list; a single value was wrapped", name)
     return [value]
@@ -102,7 +109,7 @@ def items(value: Any, name: str) -> list[Any]:
 def mapping(value: Any) -> dict[str, Any]:
     """Return the dict of a payload that `freeze_mapping` froze, empty for None."""
     value = thaw(value)
-    return value if isinstance(value, dict) else {} if value is None else {"value": value}
+    return value if is_dict(value) else {} if value is None else {"value": value}
 
 
 def _parsed(value: str) -> int | float | None:
@@ -175,7 +182,9 @@ def action_completed(name: Any, function: Any, duration_ns: int, *payloads: Any)
     return Draft(EventType.ACTION_COMPLETED, payload, _INFO, "success", duration_ns)
 
 
-def action_failed(name: Any, function: Any, error: Any, message: Any, duration_ns: int, *payloads: Any) -> Draft:
+def action_failed(
+    name: Any, function: Any, error: Any, message: Any, duration_ns: int, *payloads: Any
+) -> Draft:
     payload = _merged({**_action(name, function), **_failure(error, message)}, payloads)
     return Draft(EventType.ACTION_FAILED, payload, _ERROR, "failure", duration_ns)
 
@@ -200,7 +209,9 @@ def _merged(payload: dict[str, Any], more: tuple[Any, ...]) -> dict[str, Any]:
 # -- well-known kinds ---------------------------------------------------------------------------
 
 
-def _custom(kind: str, summary: str, data: dict[str, Any], tags: list[str], severity: Severity = _INFO) -> Draft:
+def _custom(
+    kind: str, summary: str, data: dict[str, Any], tags: list[str], severity: Severity = _INFO
+) -> Draft:
     return Draft(EventType.CUSTOM, {"kind": kind, "summary": summary, "data": data, "tags": tags}, severity)
 
 
@@ -237,7 +248,9 @@ def llm_call(
 
 
 def _usage(tokens_in: int | None, tokens_out: int | None, cost: float | None) -> str:
-    parts = [f"{count} {word}" for count, word in ((tokens_in, "in"), (tokens_out, "out")) if count is not None]
+    parts = [
+        f"{count} {word}" for count, word in ((tokens_in, "in"), (tokens_out, "out")) if count is not None
+    ]
     shown = [" / ".join(parts)] if parts else []
     if cost is not None:
         shown.append("$" + (f"{cost:.6f}".rstrip("0").rstrip(".") or "0"))
@@ -288,9 +301,11 @@ def todo(
 
 def scheduled(planned: Any) -> Draft:
     entries = items(planned, "items")
-    runs = [e["next_run"] for e in entries if isinstance(e, dict) and isinstance(e.get("next_run"), str)]
+    runs = [e["next_run"] for e in entries if is_dict(e) and isinstance(e.get("next_run"), str)]
     following = f", next at {min(runs)}" if runs else ""
-    return _custom("scheduled", f"{len(entries)} scheduled items{following}", {"items": entries}, ["scheduled"])
+    return _custom(
+        "scheduled", f"{len(entries)} scheduled items{following}", {"items": entries}, ["scheduled"]
+    )
 
 
 def issue(
@@ -334,7 +349,9 @@ def plan_step(
         plan_revision=whole(plan_revision, "plan_revision"),
     )
     severity = _ERROR if action == "failed" else _INFO
-    return _custom("plan_step", f"Step {index} {action}: {text(summary)}", data, ["plan", f"step_{action}"], severity)
+    return _custom(
+        "plan_step", f"Step {index} {action}: {text(summary)}", data, ["plan", f"step_{action}"], severity
+    )
 
 
 # -- narrative ----------------------------------------------------------------------------------
@@ -394,8 +411,8 @@ def event(event_type: Any, payload: Any, severity: Any, parent: Any) -> Draft:
 def _default_severity(type_: EventType, payload: dict[str, Any]) -> Severity:
     if type_ is not EventType.CUSTOM:
         return _BY_TYPE.get(type_, _INFO)
-    data = payload.get("data")
-    data = data if isinstance(data, dict) else {}
+    found = payload.get("data")
+    data = found if is_dict(found) else {}
     match payload.get("kind"):
         case "queue_snapshot":
             return _DEBUG
@@ -460,7 +477,14 @@ def tool_payload(
         "result_size_bytes": result_size_bytes,
     }
     return attempt(
-        "tool_payload", _tool_payload, success, args, fields, args_max_len, result_max_len, default={"success": True}
+        "tool_payload",
+        _tool_payload,
+        success,
+        args,
+        fields,
+        args_max_len,
+        result_max_len,
+        default={"success": True},
     )
 
 
@@ -486,6 +510,8 @@ def _shown(value: Any, limit: int) -> str:
     """Return the text of any value; plain data is bounded first, other objects speak for themselves."""
     if isinstance(value, str):
         return value[:limit]
-    plain = isinstance(value, dict | list | tuple | set | frozenset)
-    shown = str(thaw(freeze(value))) if plain else attempt("tool_payload", str, value, default=describe(value))
+    if is_a(kind_of(value), dict, list, tuple, set, frozenset):
+        shown = str(thaw(freeze(value)))
+    else:
+        shown = attempt("tool_payload", str, value, default=describe(value))
     return shown[:limit]

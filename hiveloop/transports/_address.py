@@ -36,7 +36,9 @@ def check_endpoint(value: object, shown: str = "endpoint") -> str:
 
 
 def _invalid(shown: str, value: object) -> HiveLoopConfigError:
-    return HiveLoopConfigError(f"{shown}={value!r} is not valid: give an address such as 'https://board.example.com'")
+    return HiveLoopConfigError(
+        f"{shown}={value!r} is not valid: give an address such as 'https://board.example.com'"
+    )
 
 
 def is_loopback(endpoint: str) -> bool:

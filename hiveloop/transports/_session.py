@@ -14,13 +14,12 @@ import io
 import socket
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import requests
 import requests.adapters
-import requests.utils
 import urllib3
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
@@ -94,11 +93,15 @@ class _SecureConnection(HTTPSConnection):
 
 
 class _Pool(HTTPConnectionPool):
-    ConnectionCls = _Connection
+    pass
 
 
 class _SecurePool(HTTPSConnectionPool):
-    ConnectionCls = _SecureConnection
+    pass
+
+
+setattr(_Pool, "ConnectionCls", _Connection)  # noqa: B010 - urllib3 annotates a protocol its own class misses
+setattr(_SecurePool, "ConnectionCls", _SecureConnection)  # noqa: B010
 
 
 class _Adapter(requests.adapters.HTTPAdapter):
@@ -131,8 +134,8 @@ class Session:
         self._adapter = _Adapter(pool_connections=1, pool_maxsize=1, max_retries=0)
         self._request = self._session.prepare_request(requests.Request("POST", url, headers=dict(headers)))
         settings = self._session.merge_environment_settings(url, {}, True, ca_file, None)
-        self._verify = settings["verify"]
-        self._proxies = settings["proxies"]
+        self._verify: Any = settings["verify"]
+        self._proxies: Any = settings["proxies"]
         self._used = False
 
     def post(self, body: bytes, encoding: str | None, timeout: float) -> Answer:
@@ -179,7 +182,7 @@ class Session:
 
 
 @contextmanager
-def _untraced() -> Iterator[None]:
+def _untraced() -> Generator[None]:
     """Keep instrumentations of `urllib3` from tracing our own uploads.
 
     Nothing is imported for it: an application that does not use OpenTelemetry has nothing to suppress.

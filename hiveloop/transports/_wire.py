@@ -78,8 +78,8 @@ def _envelope_text(agent: AgentInfo) -> str:
 def encode_event(event: Event) -> str:
     """Return the JSON of `event_fields`, several times faster."""
     parts = [
-        f'{{"event_id":"{event.event_id}","timestamp":"{iso_time(event.time_ns)}",'
-        f'"event_type":"{event.type.value}","severity":"{event.severity.value}"'
+        f'{{"event_id":"{event.event_id}","timestamp":"{iso_time(event.time_ns)}"',
+        f',"event_type":"{event.type.value}","severity":"{event.severity.value}"',
     ]
     if event.task is not None:
         parts.append(_task_text(event.task))

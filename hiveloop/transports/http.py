@@ -13,6 +13,7 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from hiveloop._shape import is_dict, is_list
 from hiveloop.errors import HiveLoopConfigError
 from hiveloop.transport import (
     Batch,
@@ -82,9 +83,11 @@ class HttpTransport(Transport):
         ca_file: str | None = None,
         compression: bool = False,
     ) -> None:
-        if not isinstance(api_key, str) or not api_key.startswith("hb_"):
-            raise HiveLoopConfigError("api_key must be a text that starts with 'hb_': copy it from your HiveBoard")
-        if not isinstance(timeout, int | float) or not timeout > 0:
+        if not _is_key(api_key):
+            raise HiveLoopConfigError(
+                "api_key must be a text that starts with 'hb_': copy it from your HiveBoard"
+            )
+        if not _is_positive(timeout):
             raise HiveLoopConfigError(f"timeout={timeout!r} is not valid: give seconds, more than 0")
         if ca_file is not None and not os.path.exists(ca_file):
             raise HiveLoopConfigError(f"ca_file={ca_file!r} is not valid: give the path of a PEM file")
@@ -152,15 +155,27 @@ class HttpTransport(Transport):
         self._disconnect()
 
 
+def _is_key(value: object) -> bool:
+    return isinstance(value, str) and value.startswith("hb_")
+
+
+def _is_positive(value: object) -> bool:
+    return isinstance(value, int | float) and value > 0
+
+
 def outcome_of(answer: Answer) -> Outcome:
     """Translate a HiveBoard server's answer. Source: ingest API."""
     status = answer.status
     if 200 <= status < 300:
         return _delivered(answer)
     if status in (401, 403):
-        return Misconfigured(f"HTTP {status}: the server does not accept this API key for sending; check api_key")
+        return Misconfigured(
+            f"HTTP {status}: the server does not accept this API key for sending; check api_key"
+        )
     if status in _WRONG_ADDRESS:
-        return Misconfigured(f"HTTP {status}: no HiveBoard answers at this address; check endpoint{_hint(answer)}")
+        return Misconfigured(
+            f"HTTP {status}: no HiveBoard answers at this address; check endpoint{_hint(answer)}"
+        )
     if status == 413:
         return TooLarge("HTTP 413")
     if status in _WORTH_A_RETRY or status in _GATEWAY:
@@ -173,14 +188,12 @@ def outcome_of(answer: Answer) -> Outcome:
 def _delivered(answer: Answer) -> Delivered:
     body = _json(answer)
     errors, warnings = body.get("errors"), body.get("warnings")
-    rejected = tuple(
-        str(error["event_id"]) for error in _dicts(errors) if error.get("event_id")
-    )
+    rejected = tuple(str(error["event_id"]) for error in _dicts(errors) if error.get("event_id"))
     return Delivered(rejected, tuple(str(w.get("warning", "")) for w in _dicts(warnings)))
 
 
 def _dicts(values: Any) -> list[dict[str, Any]]:
-    return [value for value in values if isinstance(value, dict)] if isinstance(values, list) else []
+    return [value for value in values if is_dict(value)] if is_list(values) else []
 
 
 def _json(answer: Answer) -> dict[str, Any]:
@@ -188,7 +201,7 @@ def _json(answer: Answer) -> dict[str, Any]:
         body = json.loads(answer.body)
     except ValueError:
         return {}
-    return body if isinstance(body, dict) else {}
+    return body if is_dict(body) else {}
 
 
 def _retry_after(answer: Answer) -> float | None:
@@ -197,7 +210,7 @@ def _retry_after(answer: Answer) -> float | None:
     if header:
         return _seconds(header) if header.replace(".", "", 1).isdigit() else _until_date(header)
     details = _json(answer).get("details")
-    return _seconds(details.get("retry_after_seconds")) if isinstance(details, dict) else None
+    return _seconds(details.get("retry_after_seconds")) if is_dict(details) else None
 
 
 def _seconds(value: Any) -> float | None:

@@ -1,0 +1,27 @@
+"""Type tests whose answer type checkers understand, for data that came from outside."""
+
+from __future__ import annotations
+
+from typing import Any, TypeGuard
+
+__all__ = ["is_a", "is_dict", "is_list", "kind_of"]
+
+
+def is_dict(value: object) -> TypeGuard[dict[str, Any]]:
+    """Tell whether a JSON value is an object."""
+    return isinstance(value, dict)
+
+
+def is_list(value: object) -> TypeGuard[list[Any]]:
+    """Tell whether a JSON value is an array; marshal gives tuples back too."""
+    return isinstance(value, list | tuple)
+
+
+def kind_of(value: object) -> type[Any]:
+    """The true class of an object; `__class__` may lie, and may run code."""
+    return type(value)
+
+
+def is_a(kind: type[Any], *bases: type[Any]) -> bool:
+    """Tell whether a class derives from one of `bases`."""
+    return issubclass(kind, bases)
