@@ -10,59 +10,59 @@ with agent.task("lead-42") as task:
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from ._action import Action
-from ._agent import Agent
-from ._client import HiveBoard, flush, get_client, init, reset, shutdown
-from ._scope import (
-    clear_current_agent,
-    clear_current_task,
-    get_current_agent,
-    get_current_task,
-    propagate,
-    set_current_agent,
-    set_current_task,
-)
-from ._sensors import (
-    approval_received,
-    escalate,
-    event,
-    expecting,
-    llm_call,
-    plan,
-    plan_step,
-    queue_snapshot,
-    report_issue,
-    request_approval,
-    resolve_issue,
-    retry,
-    scheduled,
-    set_payload,
-    todo,
-    track,
-    track_context,
-)
-from ._task import Task
 from ._version import __version__
-from .errors import HiveLoopConfigError, HiveLoopError
-from .events import ActionInfo, AgentInfo, Event, EventType, Severity, TaskInfo
-from .payloads import tool_payload
-from .stats import DropReason, LaneStats, Stats
-from .transport import (
-    Batch,
-    BatchLimits,
-    Delivered,
-    Misconfigured,
-    Outcome,
-    Refused,
-    Retry,
-    ScopeHooks,
-    TooLarge,
-    Transport,
-)
 
 if TYPE_CHECKING:
+    from ._action import Action
+    from ._agent import Agent
+    from ._client import HiveBoard, flush, get_client, init, reset, shutdown
+    from ._scope import (
+        clear_current_agent,
+        clear_current_task,
+        get_current_agent,
+        get_current_task,
+        propagate,
+        set_current_agent,
+        set_current_task,
+    )
+    from ._sensors import (
+        approval_received,
+        escalate,
+        event,
+        expecting,
+        llm_call,
+        plan,
+        plan_step,
+        queue_snapshot,
+        report_issue,
+        request_approval,
+        resolve_issue,
+        retry,
+        scheduled,
+        set_payload,
+        todo,
+        track,
+        track_context,
+    )
+    from ._task import Task
+    from .errors import HiveLoopConfigError, HiveLoopError
+    from .events import ActionInfo, AgentInfo, Event, EventType, Severity, TaskInfo
+    from .payloads import tool_payload
+    from .stats import DropReason, LaneStats, Stats
+    from .transport import (
+        Batch,
+        BatchLimits,
+        Delivered,
+        Misconfigured,
+        Outcome,
+        Refused,
+        Retry,
+        ScopeHooks,
+        TooLarge,
+        Transport,
+    )
     from .transports import ConsoleTransport, HttpTransport, JsonlTransport, MemoryTransport
 
 SDK_VERSION = __version__
@@ -132,13 +132,96 @@ __all__ = [
     "track_context",
 ]
 
-_TRANSPORTS = frozenset(("ConsoleTransport", "HttpTransport", "JsonlTransport", "MemoryTransport"))
+# Imported when first asked for: a program that only imports hiveloop pays next to nothing.
+_HOMES = {
+    "._action": ("Action",),
+    "._agent": ("Agent",),
+    "._client": (
+        "HiveBoard",
+        "flush",
+        "get_client",
+        "init",
+        "reset",
+        "shutdown",
+    ),
+    "._scope": (
+        "clear_current_agent",
+        "clear_current_task",
+        "get_current_agent",
+        "get_current_task",
+        "propagate",
+        "set_current_agent",
+        "set_current_task",
+    ),
+    "._sensors": (
+        "approval_received",
+        "escalate",
+        "event",
+        "expecting",
+        "llm_call",
+        "plan",
+        "plan_step",
+        "queue_snapshot",
+        "report_issue",
+        "request_approval",
+        "resolve_issue",
+        "retry",
+        "scheduled",
+        "set_payload",
+        "todo",
+        "track",
+        "track_context",
+    ),
+    "._task": ("Task",),
+    ".errors": (
+        "HiveLoopConfigError",
+        "HiveLoopError",
+    ),
+    ".events": (
+        "ActionInfo",
+        "AgentInfo",
+        "Event",
+        "EventType",
+        "Severity",
+        "TaskInfo",
+    ),
+    ".payloads": ("tool_payload",),
+    ".stats": (
+        "DropReason",
+        "LaneStats",
+        "Stats",
+    ),
+    ".transport": (
+        "Batch",
+        "BatchLimits",
+        "Delivered",
+        "Misconfigured",
+        "Outcome",
+        "Refused",
+        "Retry",
+        "ScopeHooks",
+        "TooLarge",
+        "Transport",
+    ),
+    ".transports": (
+        "ConsoleTransport",
+        "HttpTransport",
+        "JsonlTransport",
+        "MemoryTransport",
+    ),
+}
+_MODULES = {name: module for module, names in _HOMES.items() for name in names}
 
 
-def __getattr__(name: str) -> Any:
-    """Import a transport when it is first asked for."""
-    if name in _TRANSPORTS:
-        from . import transports
+def __getattr__(name: str) -> object:
+    module = _MODULES.get(name)
+    if module is None:
+        raise AttributeError(f"module 'hiveloop' has no attribute {name!r}")
+    from importlib import import_module
 
-        return getattr(transports, name)
-    raise AttributeError(f"module 'hiveloop' has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module(module, __name__), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

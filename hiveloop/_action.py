@@ -10,7 +10,7 @@ from . import _ids, payloads
 from ._freeze import freeze_mapping, freeze_text
 from ._guard import attempt, guarded, guarded_enter
 from ._ids import id_text, next_number
-from ._scope import make_current, raw_current
+from ._scope import is_over, make_current, raw_current
 from .events import ActionInfo, AgentInfo, TaskInfo
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ class Action:
 
     def _begin(self, scope: Task | Action | None) -> Record:
         agent = self.agent
-        while scope is not None and (scope.ended or scope.agent is not agent):
+        while scope is not None and (scope.agent is not agent or is_over(scope)):
             scope = scope.entered_from
         if scope is not None:
             self.task = scope.task

@@ -52,6 +52,7 @@ class Agent:
         heartbeat_payload: callback whose dict goes into each beat.
         queue_provider: callback whose dict becomes a queue snapshot with each beat.
         open_scopes: tasks and actions that have not ended, oldest first.
+        retired: forgotten by `hiveloop.reset`; its scopes are no longer current anywhere.
         stuck_threshold: seconds of silence after which the board calls the agent stuck.
     """
 
@@ -65,6 +66,7 @@ class Agent:
         self.stuck_threshold: float = 300
         self._pipeline = pipeline
         self._put = pipeline.emit
+        self.retired = False
         self.open_scopes: dict[int, Task | Action] = {}
 
     @property
@@ -323,7 +325,7 @@ class Agent:
         self.emit(
             payloads.agent_registered,
             self,
-            freeze_args(info.agent_id, info.type, info.version, info.framework, self.stuck_threshold),
+            (*freeze_args(info.agent_id, info.type, info.version, info.framework), self.stuck_threshold),
         )
 
     def stopped(self) -> None:

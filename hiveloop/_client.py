@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-import platform
+import sys
 import threading
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -35,6 +35,27 @@ FLUSH_SECONDS = 10.0
 """Default patience of `flush`."""
 ROOM_TO_SAY_GOODBYE = 0.5
 """Queue fill above which ``agent_stopped`` is not sent: it must not push out real events."""
+
+
+class _DefaultText(str):
+    """A default that can be told from the same text passed by the caller."""
+
+    __slots__ = ()
+
+
+class _DefaultSeconds(float):
+    """A default that can be told from the same number passed by the caller."""
+
+    __slots__ = ()
+
+
+_GENERAL, _CUSTOM = _DefaultText("general"), _DefaultText("custom")
+_EVERY_30_SECONDS, _AFTER_300_SECONDS = _DefaultSeconds(30), _DefaultSeconds(300)
+
+
+def _is_passed(value: object) -> bool:
+    """Tell whether the caller of `HiveBoard.agent` gave this argument: a second call changes only those."""
+    return value is not None and not isinstance(value, _DefaultText | _DefaultSeconds)
 
 
 class HiveBoard:
@@ -96,11 +117,11 @@ class HiveBoard:
     def agent(
         self,
         agent_id: str,
-        type: str = "general",
+        type: str = _GENERAL,
         version: str | None = None,
-        framework: str = "custom",
-        heartbeat_interval: float = 30.0,
-        stuck_threshold: float = 300,
+        framework: str = _CUSTOM,
+        heartbeat_interval: float = _EVERY_30_SECONDS,
+        stuck_threshold: float = _AFTER_300_SECONDS,
         heartbeat_payload: Callback | None = None,
         queue_provider: Callback | None = None,
     ) -> Agent:
@@ -117,20 +138,21 @@ class HiveBoard:
             queue_provider: returns the work queue's state for each heartbeat, or None; same thread.
         """
         name = freeze_text(agent_id, 256)
-        given = {"type": (type, "general"), "version": (version, None), "framework": (framework, "custom")}
+        given = {"type": type, "version": version, "framework": framework}
         with self._lock:
             agent = self._agents.get(name)
             new = agent is None
             if agent is None:
                 agent = self._agents[name] = Agent(self._info(name), self._pipeline)
             before = (agent.info, agent.stuck_threshold)
-            passed = {k: freeze_text(v, 256) for k, (v, default) in given.items() if v != default}
+            passed = {k: freeze_text(v, 256) for k, v in given.items() if _is_passed(v)}
             changes: dict[str, Any] = {k: self._privacy.text(v) for k, v in passed.items()}
             agent.info = agent.info._replace(**changes)
-            if new or stuck_threshold != 300:
+            if _is_passed(stuck_threshold):
                 agent.stuck_threshold = seconds(stuck_threshold, "stuck_threshold", 300)
             if new or before != (agent.info, agent.stuck_threshold):
                 agent.register()
+                logger.debug("hiveloop: agent %s registered", name)
             self._set_heartbeat(agent, new, heartbeat_interval, heartbeat_payload, queue_provider)
         return agent
 
@@ -139,7 +161,7 @@ class HiveBoard:
             agent_id=self._privacy.text(agent_id) or "",
             environment=self.config.environment,
             group=self.config.group,
-            runtime=f"python-{platform.python_version()}",
+            runtime=f"python-{'.'.join(map(str, sys.version_info[:3]))}",
             sdk_version=f"hiveloop-{__version__}",
         )
 
@@ -148,9 +170,10 @@ class HiveBoard:
     ) -> None:
         agent.heartbeat_payload = payload or agent.heartbeat_payload
         agent.queue_provider = queue or agent.queue_provider
-        wanted = seconds(interval, "heartbeat_interval", 30.0)
-        if self.enabled and (new or wanted not in (30.0, agent.heartbeat_interval)):
-            agent.heartbeat_interval = wanted
+        before = agent.heartbeat_interval
+        if _is_passed(interval):
+            agent.heartbeat_interval = seconds(interval, "heartbeat_interval", 30.0)
+        if self.enabled and (new or agent.heartbeat_interval != before):
             self._heartbeats.set(agent)
 
     def get_agent(self, agent_id: str) -> Agent | None:
@@ -195,6 +218,13 @@ class HiveBoard:
         self._pipeline.flush(deadline)
         self._pipeline.close(deadline)
         self._exit.cancel()
+        logger.debug("hiveloop stopped: %s", self.stats())
+
+    def retire(self) -> None:
+        """Let no context find this client's tasks and agents any more."""
+        with self._lock:
+            for agent in self._agents.values():
+                agent.retired = True
 
     def stats(self) -> Stats:
         """Return what became of every event so far; cheap, any thread."""
@@ -300,6 +330,7 @@ def init(
         _check_mask(masking)
         _set_debug(config.debug)
         _instance = HiveBoard(config, _transports(config, chosen), mask=masking)
+        logger.debug("hiveloop %s started: %r", __version__, config)
         return _instance
 
 
@@ -418,4 +449,5 @@ def reset() -> None:
     client = install(None)
     if client is not None:
         client.shutdown()
+        client.retire()
         _set_debug(False)

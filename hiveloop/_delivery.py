@@ -227,6 +227,7 @@ class _Journal:
             case Misconfigured(reason):
                 self._outage(f"stopped sending: {reason}; events are kept", now, lane)
             case Delivered(rejected, warnings):
+                logger.debug("hiveloop: %s: batch delivered", self._name)
                 self._arrived(rejected, warnings, now)
             case Refused(reason):
                 self._refused(reason, now)

@@ -2,8 +2,9 @@
 
 The exit hook has the last events delivered. It is registered at the first event, not at `init`: exit
 handlers run last in, first out, and an application that sets up its own telemetry after `init` would
-otherwise tear it down before we are done. The children of `multiprocessing` end without running `atexit` handlers, so they get a
-finaliser of that package. ``os._exit`` and a fatal signal run nothing: call `hiveloop.flush` first.
+otherwise tear it down before we are done. The children of `multiprocessing` end without running
+`atexit` handlers, so they get a finaliser of that package. ``os._exit`` and a fatal signal run nothing:
+call `hiveloop.flush` first.
 """
 
 from __future__ import annotations

@@ -30,6 +30,8 @@ MAX_TEXT_TOTAL = 49_152
 MAX_KEY = 256
 
 CUT = "…"
+TRUNCATED = "_truncated"
+"""Key that says what was cut."""
 
 # Their own methods are called on instances of subclasses, whose overrides are user code.
 _DICT: Any = dict
@@ -119,7 +121,11 @@ def _freeze_tree(value: Any) -> bytes:
             return marshal.dumps(value)
     except RuntimeError:  # another thread changed it under the look: take the copier's snapshot
         pass
-    return marshal.dumps(_Copier().copy(value, MAX_DEPTH))
+    copier = _Copier()
+    copy = copier.copy(value, MAX_DEPTH)
+    if copier.cut and is_dict(copy):
+        copy[TRUNCATED] = ["payload"]
+    return marshal.dumps(copy)
 
 
 def _quick_look(value: Any, room: int, depth: int) -> int:
@@ -151,9 +157,10 @@ def _quick_look(value: Any, room: int, depth: int) -> int:
 class _Copier:
     """Copies one value within a budget of nodes, characters and depth."""
 
-    __slots__ = ("_path", "_room", "_text_room")
+    __slots__ = ("_path", "_room", "_text_room", "cut")
 
     def __init__(self) -> None:
+        self.cut = False  # whether anything was left out
         self._room = MAX_NODES
         self._text_room = MAX_TEXT_TOTAL
         self._path: set[int] = set()
@@ -178,7 +185,10 @@ class _Copier:
     def _text(self, value: str) -> str:
         keep = min(MAX_TEXT, max(0, self._text_room))
         self._text_room -= min(len(value), keep)
-        return value if len(value) <= keep else value[:keep] + CUT
+        if len(value) <= keep:
+            return value
+        self.cut = True
+        return value[:keep] + CUT
 
     def _key(self, value: Any) -> str:
         if is_a(kind_of(value), str):
@@ -207,6 +217,7 @@ class _Copier:
             copy[self._key(key)] = self.copy(item, depth - 1)
         missing = _DICT.__len__(value) - len(copy)
         if missing > 0:
+            self.cut = True
             copy[CUT] = f"{missing} more"
         return copy
 
@@ -220,6 +231,7 @@ class _Copier:
             copy.append(self.copy(item, depth - 1))
         missing = base.__len__(value) - len(copy)
         if missing > 0:
+            self.cut = True
             copy.append(f"{CUT} {missing} more")
         return copy
 

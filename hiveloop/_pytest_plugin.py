@@ -1,12 +1,12 @@
 """The pytest plugin: the fixture `hiveloop_capture`, and no client left behind by a test.
 
-It is loaded in every pytest run of everyone who has hiveloop installed, so it imports nothing of
-hiveloop until a test asks for it or has used it itself.
+It is loaded in every pytest run of everyone who has hiveloop installed, so it imports nothing
+beyond what the package itself does until a test asks for it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,13 +14,31 @@ import pytest
 if TYPE_CHECKING:
     from .testing import Capture
 
-__all__ = ["hiveloop_capture"]
+__all__ = ["hiveloop_capture", "hiveloop_leaves_nothing_behind"]
+
+_PATIENCE_SECONDS = 1.0
 
 
 @pytest.fixture
-def hiveloop_capture() -> Iterator[Capture]:
+def hiveloop_capture() -> Generator[Capture]:
     """Capture what agents report during the test; see `hiveloop.testing.capture`."""
     from .testing import capture
 
     with capture() as seen:
         yield seen
+
+
+@pytest.fixture(autouse=True)
+def hiveloop_leaves_nothing_behind() -> Generator[None]:
+    """Stop a client that the test, or a fixture of its own, made and left running.
+
+    A client from a fixture of a wider scope was there before this fixture, and stays.
+    """
+    from ._client import get_client, install
+
+    before = get_client()
+    yield
+    left = get_client()
+    if left is not None and left is not before:
+        install(before)
+        left.shutdown(_PATIENCE_SECONDS)

@@ -13,7 +13,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from ._freeze import MAX_TEXT, freeze_mapping, thaw
+from ._freeze import MAX_TEXT, TRUNCATED, freeze_mapping, thaw
 from ._guard import attempt, notice
 from ._shape import is_dict, is_list, kind_of
 from .events import EventType
@@ -139,7 +139,7 @@ class Privacy:
         if self._mask is not None:
             clean, size = self._masked(self._mask, clean)
         if cut:
-            clean["_truncated"] = cut
+            clean[TRUNCATED] = [*clean.get(TRUNCATED, ()), *cut]
         return _fitted(clean, size)
 
     def _content(self, type_: EventType, payload: dict[str, Any]) -> list[str]:
@@ -258,13 +258,13 @@ def trimmed(payload: dict[str, Any], limit: int) -> tuple[dict[str, Any], int]:
     while longest >= 64:
         longest //= 4
         cut: dict[str, Any] = _cut_texts(payload, longest)
-        cut["_truncated"] = ["payload"]
+        cut[TRUNCATED] = ["payload"]
         size = _bytes(cut)
         if size <= limit:
             return cut, size
     short = {k: v for k in ("kind", "summary", "action_name") if isinstance(v := payload.get(k), str)}
     bare: dict[str, Any] = {key: value[:SUMMARY_LIMIT] for key, value in short.items()}
-    bare["_truncated"] = ["payload"]
+    bare[TRUNCATED] = ["payload"]
     return bare, _bytes(bare)
 
 

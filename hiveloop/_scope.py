@@ -53,9 +53,15 @@ in another context."""
 def current_scope() -> Task | Action | None:
     """Return the innermost open scope of this context."""
     scope = _current.get()
-    while scope is not None and scope.ended:
+    while scope is not None and (is_over(scope) or scope.agent.retired):
         scope = scope.entered_from
     return scope
+
+
+def is_over(scope: Task | Action) -> bool:
+    """Tell whether a scope has ended, by itself or with the task it belongs to."""
+    task = scope.task
+    return scope.ended or (task is not None and task.ended)
 
 
 def swap(scope: Task | Action | None) -> Task | Action | None:
@@ -77,8 +83,9 @@ def set_current_task(task: Task | None) -> None:
 
 
 def clear_current_task() -> None:
-    """Leave the current task in this context, without ending it."""
-    _current.set(None)
+    """Leave the current task in this context, without ending it; a task around it becomes current."""
+    task = get_current_task()
+    _current.set(None if task is None else task.entered_from)
 
 
 def get_current_agent() -> Agent | None:

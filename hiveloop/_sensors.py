@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
-from typing import Any, Concatenate, ParamSpec
+from typing import Any, Concatenate, ParamSpec, TypeVar, overload
 
 from ._action import Action
 from ._agent import Agent, no_agent
@@ -12,6 +12,7 @@ from ._scope import current_scope, get_current_agent, get_current_task
 from ._task import Task
 
 P = ParamSpec("P")
+R = TypeVar("R")
 
 __all__ = [
     "approval_received",
@@ -115,6 +116,14 @@ def track_context(action_name: str) -> Action:
     """Return an action of the current agent for a ``with`` block; a no-op one without an agent."""
     agent = get_current_agent()
     return no_agent().track_context(action_name) if agent is None else agent.track_context(action_name)
+
+
+@overload
+def track(action_name: Callable[P, R]) -> Callable[P, R]: ...
+
+
+@overload
+def track(action_name: str | None = None) -> Callable[[Callable[P, R]], Callable[P, R]]: ...
 
 
 def track(action_name: Any = None) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, TypeGuard
 
-__all__ = ["is_a", "is_dict", "is_list", "kind_of"]
+__all__ = ["is_a", "is_dict", "is_list", "is_longer", "kind_of"]
 
 
 def is_dict(value: object) -> TypeGuard[dict[str, Any]]:
@@ -15,6 +15,11 @@ def is_dict(value: object) -> TypeGuard[dict[str, Any]]:
 def is_list(value: object) -> TypeGuard[list[Any]]:
     """Tell whether a JSON value is an array; marshal gives tuples back too."""
     return isinstance(value, list | tuple)
+
+
+def is_longer(value: object, limit: int) -> bool:
+    """Tell whether a value is a text of more than `limit` characters."""
+    return isinstance(value, str) and len(value) > limit
 
 
 def kind_of(value: object) -> type[Any]:

@@ -14,7 +14,7 @@ from ._freeze import freeze, freeze_args, freeze_mapping, freeze_text
 from ._guard import guarded, guarded_enter
 from ._ids import id_text, next_number
 from ._scope import current_scope, make_current, raw_current, swap
-from ._shape import is_list
+from ._shape import is_list, is_longer, kind_of
 from .events import ActionInfo, AgentInfo, TaskInfo
 
 if TYPE_CHECKING:
@@ -42,6 +42,7 @@ class Task:
     expecting_until_ns: int = 0
     _start_ns: int = 0
     _payloads: tuple[bytes, ...] = ()
+    _cut: bool = False
     _plan_steps: Any = None
     _plan_revision: Any = None
     _info: TaskInfo | None = None
@@ -60,8 +61,9 @@ class Task:
         self.task_id, self._project, self._type, self._run_id, self._correlation_id = freeze_args(
             task_id, project, type, task_run_id, correlation_id
         )
-        if self.task_id.__class__ is not str or len(self.task_id) > ID_LIMIT:
+        if kind_of(self.task_id) is not str or len(self.task_id) > ID_LIMIT:
             self.task_id = freeze_text(task_id, ID_LIMIT)
+            self._cut = is_longer(task_id, ID_LIMIT)
         self._number = next_number()
         self._prefix = _ids.prefix
 
@@ -107,7 +109,7 @@ class Task:
             agent.opened(self, self._number)
             self.entered_from = raw_current()
             make_current(self)
-            record = agent.emit(payloads.task_started, self, (self.task_id,))
+            record = agent.emit(payloads.task_started, self, (self.task_id, self._cut))
             if agent.has_hooks:
                 self._activation = agent.activated(record)
         return self

@@ -42,8 +42,9 @@ def _tracked(function: Any, name: str | None, agent: Callable[[], Agent]) -> Any
     if is_a(kind_of(function), classmethod, staticmethod):
         kind: Any = function.__class__
         return kind(_tracked(function.__func__, name, agent))
-    full = f"{getattr(function, '__module__', '?')}.{getattr(function, '__qualname__', kind_of(function).__name__)}"
-    shown = str(name or getattr(function, "__qualname__", "action"))
+    qualname = getattr(function, "__qualname__", kind_of(function).__name__)
+    full = f"{getattr(function, '__module__', '?')}.{qualname}"
+    shown = str(name or qualname)
 
     def action() -> Action:
         return Action(agent(), shown, full)

@@ -13,7 +13,7 @@ import time
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from ._freeze import describe, freeze, thaw
+from ._freeze import TRUNCATED, describe, freeze, thaw
 from ._guard import attempt, notice
 from ._shape import is_a, is_dict, is_list, kind_of
 from .events import EventType, Severity
@@ -159,8 +159,11 @@ def heartbeat(payload: Any, own: Any) -> Draft:
     return Draft(EventType.HEARTBEAT, {**mapping(payload), "hiveloop": mapping(own)}, _DEBUG)
 
 
-def task_started(task_id: Any) -> Draft:
-    return Draft(EventType.TASK_STARTED, {"summary": f"Task {text(task_id)} started"})
+def task_started(task_id: Any, cut: bool) -> Draft:
+    payload: dict[str, Any] = {"summary": f"Task {text(task_id)} started"}
+    if cut:
+        payload[TRUNCATED] = ["task_id"]
+    return Draft(EventType.TASK_STARTED, payload)
 
 
 def task_completed(task_id: Any, status: Any, duration_ns: int, *payloads: Any) -> Draft:

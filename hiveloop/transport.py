@@ -166,6 +166,7 @@ class Transport(Protocol):
 
     def close(self, timeout: float) -> None:
         """Release connections and files, within `timeout` seconds. No call follows."""
+        return None
 
 
 @runtime_checkable

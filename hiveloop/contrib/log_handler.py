@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
+from hiveloop._guard import attempt
+
 if TYPE_CHECKING:
     from hiveloop import Agent
 
@@ -48,10 +50,8 @@ class HiveBoardLogHandler(logging.Handler):
         )
 
     def _summary(self, record: logging.LogRecord) -> str:
-        try:
-            return record.getMessage()
-        except (TypeError, ValueError, KeyError):  # arguments that do not fit the message
-            return str(record.msg)
+        # Arguments may not fit the message, and their own code may fail.
+        return attempt("log record", record.getMessage, default=str(record.msg)[:500])
 
 
 def _severity(level: int) -> str:

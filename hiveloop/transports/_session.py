@@ -217,7 +217,7 @@ def _root(error: BaseException) -> str:
     """The innermost cause, which is what the operating system or the TLS library said."""
     while (inner := _inner(error)) is not None:
         error = inner
-    text = str(error).split(": ", 1)[-1] if "object at 0x" in str(error) else str(error)
+    text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
     return f"{type(error).__name__}: {text[:200]}" if text else type(error).__name__
 
 
@@ -226,4 +226,4 @@ def _inner(error: BaseException) -> BaseException | None:
     if isinstance(reason, BaseException):
         return reason
     nested = [argument for argument in error.args if isinstance(argument, BaseException)]
-    return nested[-1] if nested else None
+    return nested[-1] if nested else error.__cause__

@@ -59,8 +59,9 @@ class HttpTransport(Transport):
     batches, and opened anew in the child of a fork.
 
     Args:
-        api_key: starts with "hb_".
-        endpoint: address of the server, such as "https://board.example.com".
+        api_key: starts with "hb_"; from ``HIVELOOP_API_KEY`` unless given.
+        endpoint: address of the server, such as "https://board.example.com"; from ``HIVELOOP_ENDPOINT``
+            unless given.
         timeout: seconds one request may take; the engine's own timeout applies when shorter.
         headers: more headers for each request.
         ca_file: PEM file with the certificates to trust, instead of the default ones.
@@ -75,23 +76,24 @@ class HttpTransport(Transport):
 
     def __init__(
         self,
-        api_key: str,
-        endpoint: str = DEFAULT_ENDPOINT,
+        api_key: str | None = None,
+        endpoint: str | None = None,
         *,
         timeout: float = 30.0,
         headers: Mapping[str, str] | None = None,
         ca_file: str | None = None,
         compression: bool = False,
     ) -> None:
+        api_key = os.environ.get("HIVELOOP_API_KEY") if api_key is None else api_key
         if not _is_key(api_key):
             raise HiveLoopConfigError(
-                "api_key must be a text that starts with 'hb_': copy it from your HiveBoard"
+                "api_key must be a text that starts with 'hb_': pass it or set HIVELOOP_API_KEY"
             )
         if not _is_positive(timeout):
             raise HiveLoopConfigError(f"timeout={timeout!r} is not valid: give seconds, more than 0")
         if ca_file is not None and not os.path.exists(ca_file):
             raise HiveLoopConfigError(f"ca_file={ca_file!r} is not valid: give the path of a PEM file")
-        self.endpoint = check_endpoint(endpoint)
+        self.endpoint = check_endpoint(endpoint or os.environ.get("HIVELOOP_ENDPOINT") or DEFAULT_ENDPOINT)
         self._timeout = timeout
         self._ca_file = ca_file
         self._compression = compression
