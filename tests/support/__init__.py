@@ -1,0 +1,1 @@
+"""What several test modules need: a scripted server, programs in subprocesses, waiting."""
