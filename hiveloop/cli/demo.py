@@ -1,0 +1,230 @@
+"""``python -m hiveloop demo``: a fleet of agents at work, live."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import TextIO
+
+import hiveloop
+from hiveloop import HiveLoopConfigError, Transport
+from hiveloop._config import resolve
+from hiveloop.demo.fleet import Fleet, Plan
+from hiveloop.demo.tally import TallyTransport
+from hiveloop.demo.work import Pace
+from hiveloop.demo.worker import Office
+from hiveloop.demo.workspace import Workspace
+from hiveloop.transports import ConsoleTransport, HttpTransport, JsonlTransport
+
+from ._closing import closing, opening, undelivered
+from ._options import number, whole_number
+
+__all__ = ["add_to", "run"]
+
+LIBRARY = Path(__file__).parent.parent / "demo" / "library"
+
+_DESCRIPTION = """\
+Starts five agents in this process that work on the documents of a folder: a librarian indexes them, a
+researcher answers questions by quoting them, a summariser summarises, a checker looks for broken links,
+code that does not parse and doubled words, and an editor repairs what it can, asking for approval first.
+The files, searches, checks and repairs are real. The language model is a local stand-in that picks
+sentences, and the person who approves is simulated. The documents themselves are never changed.
+"""
+_EPILOG = """\
+Give the key in HIVELOOP_API_KEY rather than on the command line, where other users of the machine can see
+it. Exit codes: 0 fine, 1 something went wrong, 2 wrong usage, 130 stopped by Ctrl-C.
+"""
+
+
+class _UsageError(Exception):
+    """Wrong arguments; the message says what to do instead."""
+
+
+def add_to(add_command: Callable[..., argparse.ArgumentParser]) -> None:
+    """Add the command and its options."""
+    parser = add_command(
+        "demo",
+        help="watch a small fleet of agents do real work",
+        description=_DESCRIPTION,
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "--path", type=Path, metavar="FOLDER", help="work on the documents of FOLDER instead of our own"
+    )
+    parser.add_argument(
+        "--output",
+        type=Path,
+        metavar="FOLDER",
+        help="where corrections and the report go (a temporary folder)",
+    )
+    parser.add_argument(
+        "--limit",
+        type=whole_number(1, 1_000_000),
+        default=25,
+        metavar="N",
+        help="take in at most N documents (25)",
+    )
+    time_group = parser.add_argument_group("how long")
+    time_group.add_argument(
+        "--rounds", type=whole_number(1, 1_000_000), metavar="N", help="walk through the folder N times (2)"
+    )
+    time_group.add_argument(
+        "--seconds",
+        type=number(0.1, 1e7),
+        metavar="N",
+        help="look for changes again and again for N seconds",
+    )
+    time_group.add_argument(
+        "--fast", action="store_true", help="do not wait as a real model and a person would"
+    )
+    server = parser.add_argument_group("send it to a HiveBoard server, too")
+    server.add_argument("--endpoint", metavar="URL", help="address of the server")
+    server.add_argument("--api-key", metavar="KEY", help="key that may ingest, hb_live_... or hb_test_...")
+    show = parser.add_argument_group("what you see")
+    show.add_argument(
+        "--jsonl", metavar="FILE", help="write every event to FILE as well, one JSON object per line"
+    )
+    show.add_argument("--no-color", action="store_true", help="no colours")
+    show.add_argument("--heartbeats", action="store_true", help="show heartbeats")
+    show.add_argument(
+        "--fail-rate",
+        type=number(0, 1),
+        default=0.0,
+        metavar="P",
+        help="let the model refuse this share of calls, 0 to 1 (0)",
+    )
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run the demo and return the exit code."""
+    # Standard output belongs to the events when they were asked for there.
+    out = sys.stderr if arguments.jsonl == "-" else sys.stdout
+    try:
+        workspace = _workspace(arguments)
+        transports = _transports(arguments, out)
+    except (_UsageError, HiveLoopConfigError) as error:
+        print(f"python -m hiveloop demo: {error}", file=sys.stderr)
+        return 2
+    return _play(arguments, workspace, transports, out)
+
+
+def _play(
+    arguments: argparse.Namespace, workspace: Workspace, transports: list[Transport], out: TextIO
+) -> int:
+    tally = TallyTransport()
+    hb = hiveloop.init(
+        transport=[*transports, tally],
+        environment="demo",
+        group="demo",
+        flush_interval=0.3,  # the default of 5 seconds saves requests, but is no fun to watch
+        enabled=True,
+    )
+    print(opening(workspace, arguments.limit), file=out, flush=True)
+    pace = Pace(0.0 if arguments.fast else 1.0)
+    fleet = Fleet(Office(hb, workspace, pace, arguments.fail_rate), _plan(arguments))
+    stopped = _watch(fleet, out)
+    if "http" in hb.stats().transports:
+        print("Sending what is left to the server.", file=out, flush=True)
+    hiveloop.shutdown(timeout=1.5 if stopped else 5.0)
+    print(closing(tally.figures, hb.stats(), fleet, workspace), file=out, flush=True)
+    if stopped:
+        return 130
+    return 1 if fleet.crashed or undelivered(hb.stats()) else 0
+
+
+def _watch(fleet: Fleet, out: TextIO) -> bool:
+    """Let the fleet work; True when it was stopped by Ctrl-C or SIGTERM."""
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        fleet.run()
+    except KeyboardInterrupt:
+        print("\nStopping.", file=out, flush=True)
+        fleet.stop(timeout=1.0)
+        return True
+    return False
+
+
+def _interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def _plan(arguments: argparse.Namespace) -> Plan:
+    rounds = arguments.rounds or (None if arguments.seconds else 2)
+    return Plan(rounds=rounds, seconds=arguments.seconds, limit=arguments.limit)
+
+
+# -- what it works on -----------------------------------------------------------------------------
+
+
+def _workspace(arguments: argparse.Namespace) -> Workspace:
+    source: Path = arguments.path or LIBRARY
+    if not source.exists():
+        raise _UsageError(
+            f"there is no folder {source}: check --path, or leave it out to use our own documents"
+        )
+    if not source.is_dir():
+        raise _UsageError(f"{source} is a file: give the folder it is in, --path {source.parent}")
+    output: Path | None = arguments.output
+    workspace = Workspace(
+        source.resolve(), (output or Path(tempfile.mkdtemp(prefix="hiveloop-demo-"))).resolve()
+    )
+    _check_source(workspace)
+    _check_output(workspace)
+    return workspace
+
+
+def _check_source(workspace: Workspace) -> None:
+    try:
+        listing = workspace.listing(1)
+    except OSError as error:
+        raise _UsageError(
+            f"cannot read {workspace.source}: {error.strerror}; choose another --path"
+        ) from error
+    if not listing.names:
+        raise _UsageError(
+            f"there are no files in {workspace.source}: give a --path with text files, or leave it out"
+        )
+
+
+def _check_output(workspace: Workspace) -> None:
+    output = workspace.output
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+        is_empty = not any(output.iterdir())
+    except OSError as error:
+        raise _UsageError(f"cannot write to {output}: {error.strerror}; choose another --output") from error
+    if not is_empty:
+        raise _UsageError(f"--output {output} is not empty: choose another folder, or empty it")
+
+
+# -- where it is shown ----------------------------------------------------------------------------
+
+
+def _transports(arguments: argparse.Namespace, out: TextIO) -> list[Transport]:
+    color = False if arguments.no_color else None
+    transports: list[Transport] = [ConsoleTransport(out, color=color, show_heartbeats=arguments.heartbeats)]
+    if arguments.jsonl:
+        transports.append(JsonlTransport(arguments.jsonl))
+    if arguments.endpoint or arguments.api_key:
+        transports.append(_server(arguments))
+    return transports
+
+
+def _server(arguments: argparse.Namespace) -> Transport:
+    settings = resolve({"endpoint": arguments.endpoint, "api_key": arguments.api_key})
+    if settings.api_key is None:
+        raise _UsageError("--endpoint needs a key as well: set HIVELOOP_API_KEY, or give --api-key")
+    return HttpTransport(
+        settings.api_key,
+        settings.endpoint,
+        timeout=settings.timeout,
+        headers=settings.headers,
+        ca_file=settings.ca_file,
+        compression=settings.compression,
+    )
