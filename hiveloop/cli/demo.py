@@ -117,6 +117,7 @@ def run(arguments: argparse.Namespace) -> int:
 def _play(
     arguments: argparse.Namespace, workspace: Workspace, transports: list[Transport], out: TextIO
 ) -> int:
+    signal.signal(signal.SIGTERM, _interrupt)
     tally = TallyTransport()
     hb = hiveloop.init(
         transport=[*transports, tally],
@@ -140,7 +141,6 @@ def _play(
 
 def _watch(fleet: Fleet, out: TextIO) -> bool:
     """Let the fleet work; True when it was stopped by Ctrl-C or SIGTERM."""
-    signal.signal(signal.SIGTERM, _interrupt)
     try:
         fleet.run()
     except KeyboardInterrupt:
