@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
 __all__ = ["hiveloop_capture", "hiveloop_leaves_nothing_behind"]
 
-_PATIENCE_SECONDS = 1.0
-
 
 @pytest.fixture
 def hiveloop_capture() -> Generator[Capture]:
@@ -34,11 +32,10 @@ def hiveloop_leaves_nothing_behind() -> Generator[None]:
 
     A client from a fixture of a wider scope was there before this fixture, and stays.
     """
-    from ._client import get_client, install
+    from ._client import get_client, install, reset
 
     before = get_client()
     yield
-    left = get_client()
-    if left is not None and left is not before:
+    if get_client() not in (None, before):
+        reset()
         install(before)
-        left.shutdown(_PATIENCE_SECONDS)

@@ -9,9 +9,10 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any
 
 from .events import Event, EventType, Severity
+from .transports._text import list_of, mapping_of, number
 
 __all__ = [
     "OPEN",
@@ -355,22 +356,27 @@ def _llm_call(event: Event) -> LLMCallView:
     return LLMCallView(
         str(data.get("name", "")),
         str(data.get("model", "")),
-        data.get("tokens_in"),
-        data.get("tokens_out"),
-        data.get("cost"),
-        data.get("duration_ms"),
+        _whole(data.get("tokens_in")),
+        _whole(data.get("tokens_out")),
+        number(data.get("cost")),
+        _whole(data.get("duration_ms")),
         data.get("prompt_preview"),
         data.get("response_preview"),
-        data.get("metadata") or {},
+        mapping_of(data.get("metadata")),
         event,
     )
 
 
+def _whole(value: object) -> int | None:
+    found = number(value)
+    return None if found is None else round(found)
+
+
 def _plan(event: Event) -> PlanView:
     data = event.data
-    listed = cast("list[dict[str, Any]]", data.get("steps") or [])
-    steps = [PlanStepView(str(step.get("description", ""))) for step in listed]
-    return PlanView(str(data.get("goal", "")), steps, data.get("revision") or 0)
+    steps = [mapping_of(step).get("description", step) for step in list_of(data.get("steps"))]
+    goal = str(data.get("goal", ""))
+    return PlanView(goal, [PlanStepView(str(step)) for step in steps], _whole(data.get("revision")) or 0)
 
 
 def _advance(plan: PlanView, event: Event) -> None:

@@ -20,7 +20,7 @@ from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from ._client import HiveBoard, install
+from ._client import HiveBoard, get_client, install
 from ._clock import Clock, SystemClock
 from ._config import resolve
 from ._pipeline import EngineOptions
@@ -293,7 +293,7 @@ def _times(count: int) -> str:
 
 
 class _CapturingBoard(HiveBoard):
-    """A client that outlives the `hiveloop.shutdown` of the application under test."""
+    """A client that outlives the `hiveloop.shutdown` and `hiveloop.reset` of the application under test."""
 
     heartbeats = False
 
@@ -307,10 +307,16 @@ class _CapturingBoard(HiveBoard):
     def shutdown(self, timeout: float | None = None) -> None:
         """Only deliver: what the application does afterwards is captured as well."""
         self.flush(FLUSH_SECONDS if timeout is None else timeout)
+        if not self.closed and get_client() is None:  # `hiveloop.reset` lets go of a client before
+            install(self)
+
+    def retire(self) -> None:
+        """Keep the agents: the application is not over."""
 
     def end(self) -> None:
         """Stop, at the end of the capture."""
         super().shutdown()
+        super().retire()
 
 
 @contextmanager
@@ -325,9 +331,9 @@ def capture(
 ) -> Generator[Capture]:
     """Capture everything that agents report inside the ``with`` block; nothing leaves the process.
 
-    Inside the block `hiveloop.init` returns the capturing client, whatever it is given, and a
-    `hiveloop.shutdown` does not end it. What `init` made before the block is back in force after it.
-    No setting is read from the environment or a file. Blocks nest; the innermost captures.
+    Inside the block `hiveloop.init` returns the capturing client, whatever it is given, and neither
+    `hiveloop.shutdown` nor `hiveloop.reset` ends it. What `init` made before the block is back in force
+    after it. No setting is read from the environment or a file. Blocks nest; the innermost captures.
 
     Args:
         heartbeats: whether agents beat; off by default, since a beat comes when time passes.
@@ -348,15 +354,23 @@ def capture(
     client = _CapturingBoard(resolve(arguments, {}), [memory], mask=mask, options=options, captures=True)
     client.heartbeats = heartbeats
     seen = Capture(client, memory)
-    earlier, scope, agent = install(client), swap(None), get_current_agent()
+    scope, earlier = swap(None), install(client)
+    agent = get_current_agent()  # one that was chosen, now that no scope speaks for its own
     clear_current_agent()
+    _divert(earlier, client)
     try:
         yield seen
     finally:
         swap(scope)
         set_current_agent(agent)
-        left = install(earlier)
-        if left is not None and left not in (client, earlier):  # made after a reset inside the block
-            left.shutdown()
+        _divert(earlier, None)
+        install(earlier)
         seen.stop()
         client.end()
+
+
+def _divert(earlier: HiveBoard | None, target: HiveBoard | None) -> None:
+    """Have agents that an application made before the capture report to it as well."""
+    divert = getattr(earlier, "divert", None)
+    if divert is not None:
+        divert(target)

@@ -136,12 +136,17 @@ def _summary(event: Event) -> Span:
     return Span(clean(event.summary or ""), flex=True)
 
 
+def _reason(event: Event) -> Span:
+    return Span(text_of(event.data.get("reason")), "dim")
+
+
 def _retry(event: Event, marks: Symbols) -> list[Span]:
     attempt, wait = number(event.data.get("attempt")), number(event.data.get("backoff_seconds"))
     return joined(
         Span(f"{marks.retry} retry{'' if attempt is None else f' {count(attempt)}'}", "warn"),
-        Span("" if wait is None else f"in {duration(wait)}", "warn"),
+        Span("" if wait is None else f"in {duration(wait).replace('.0s', 's')}", "warn"),
         _summary(event),
+        _reason(event),
     )
 
 
@@ -150,20 +155,21 @@ def _escalated(event: Event, marks: Symbols) -> list[Span]:
     return joined(
         Span(f"{marks.escalated} escalated{f' to {to}' if to else ''}", "warn"),
         _summary(event),
-        Span(text_of(event.data.get("reason")), "dim"),
+        _reason(event),
     )
 
 
 def _approval_requested(event: Event, marks: Symbols) -> list[Span]:
     approver = text_of(event.data.get("approver"))
     wanted = f"{marks.asked} approval needed{f' from {approver}' if approver else ''}"
-    return joined(Span(wanted, "warn"), _summary(event))
+    return joined(Span(wanted, "warn"), _summary(event), _reason(event))
 
 
 def _approval_received(event: Event, marks: Symbols) -> list[Span]:
     decision, by = text_of(event.data.get("decision")) or "approved", text_of(event.data.get("approved_by"))
     mark, style = (marks.done, "ok") if decision.lower() in _GRANTED else (marks.failed, "fail")
-    return joined(Span(f"{mark} {decision}{f' by {by}' if by else ''}", style), _summary(event))
+    said = f"{mark} {decision}{f' by {by}' if by else ''}"
+    return joined(Span(said, style), _summary(event), _reason(event))
 
 
 # -- state --------------------------------------------------------------------------------------

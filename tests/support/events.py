@@ -68,7 +68,7 @@ class Script:
             action=action,
             status=status,
             duration_ms=duration_ms,
-            payload=content,
+            payload_json=json.dumps(content),
             size=200,
         )
 

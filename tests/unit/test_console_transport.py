@@ -16,6 +16,7 @@ from typing import Any, TextIO
 
 import pytest
 
+import hiveloop
 from hiveloop.errors import HiveLoopConfigError
 from hiveloop.events import Event, Severity
 from hiveloop.transport import Delivered, Transport
@@ -66,6 +67,28 @@ def test_a_task_is_a_tree_of_what_happened_in_it() -> None:
         "sales  │ │ └ ✗ fetch  TimeoutError: read timed out  88ms",
         "sales  │ └ ✓ search  340ms",
         "sales  └ ✓ task lead-42  1.6s  2 LLM calls  1210 in / 352 out  $0.0082",
+    ]
+
+
+def test_a_running_agent_is_shown() -> None:
+    stream = io.StringIO()
+    hb = hiveloop.init(transport=ConsoleTransport(stream))
+    agent = hb.agent("sales", type="crm", version="2.1", heartbeat_interval=0)
+    with agent.task("lead-42") as task:
+        task.retry("API failed", attempt=1, backoff_seconds=2)
+        with agent.track_context("search") as action:
+            action.set_payload(hiveloop.tool_payload(args={"query": "acme"}, result="3 hits"))
+        task.escalate("Beyond me", assigned_to="legal", reason="scope")
+    hiveloop.shutdown()
+    lines = [re.sub(r" +\d+ms", " 0ms", line[9:]) for line in stream.getvalue().splitlines()]
+    assert lines == [
+        "sales  ● agent registered  crm · 2.1",
+        "sales  ┌ task lead-42",
+        "sales  │ ↻ retry 1  in 2s  API failed",
+        "sales  │ ✓ search 0ms  (query=acme) → 3 hits",
+        "sales  │ ↑ escalated to legal  Beyond me  scope",
+        "sales  └ ✓ task lead-42 0ms",
+        "sales  ○ agent stopped",
     ]
 
 
@@ -538,6 +561,17 @@ def set_columns(terminal: int, columns: int) -> None:
     fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
 
 
+def test_an_application_that_uses_rich_itself_changes_no_colour(monkeypatch: pytest.MonkeyPatch) -> None:
+    from rich.color import ColorSystem
+    from rich.style import Style
+
+    monkeypatch.setenv("TERM", "xterm-256color")
+    Style.parse.cache_clear()  # type: ignore[attr-defined]
+    for number in range(256):
+        Style.parse(f"color({number})").render("x", color_system=ColorSystem.STANDARD)
+    assert "\x1b[38;5;133m" in colored(color=True)
+
+
 PLAIN_WITHOUT_RICH = """
 import sys
 sys.path.insert(0, {root!r})
@@ -679,6 +713,14 @@ def test_of_what_never_ends_the_oldest_is_forgotten() -> None:
         "│ │ ◆ later  claude-sonnet-4",
         "│ │ ◆ later  claude-sonnet-4",
     ]
+
+
+def test_forgotten_tasks_of_an_agent_do_not_count_as_open() -> None:
+    scripts = [Script(task_id=f"task-{i}") for i in range(10_001)]
+    ends = [s.completed() for s in scripts[1:-1]]
+    assert printed([s.started() for s in scripts], ends, [scripts[-1].llm_call()])[-1].startswith(
+        "sales  │ ◆"
+    )
 
 
 def test_wrong_arguments_are_refused_with_the_fix() -> None:

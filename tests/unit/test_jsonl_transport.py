@@ -57,11 +57,13 @@ def jsonl(path: Path, transports: list[JsonlTransport]) -> JsonlTransport:
     return transports[0]
 
 
-def program(code: str, *arguments: object, **options: Any) -> subprocess.CompletedProcess[bytes]:
+def program(
+    code: str, *arguments: object, env: dict[str, str] | None = None
+) -> subprocess.CompletedProcess[bytes]:
     """Run code that can import the tests' support, and return how it went."""
     text = f"import sys\nsys.path.insert(0, {str(ROOT)!r})\n{textwrap.dedent(code)}"
     command = [sys.executable, "-c", text, *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, timeout=60, check=False, **options)
+    return subprocess.run(command, capture_output=True, timeout=60, check=False, env=env)
 
 
 # -- what is written ----------------------------------------------------------------------------
@@ -275,6 +277,36 @@ def test_a_forked_child_writes_its_own_lines(jsonl: JsonlTransport, path: Path) 
         "child": 1000,
         "parent": 1000,
     }
+
+
+def test_a_fork_in_the_middle_of_a_write_does_not_stop_the_child(path: Path) -> None:
+    result = program(
+        """
+        import fcntl, os, signal, threading
+        from hiveloop.transports import JsonlTransport
+        from tests.support.events import Script, batch
+        transport, s = JsonlTransport(sys.argv[1]), Script()
+        prepared = transport.prepare(batch(s.started()))
+        with open(sys.argv[1], "ab") as other:
+            fcntl.flock(other, fcntl.LOCK_EX)
+            writer = threading.Thread(target=transport.send, args=(prepared, 5.0))
+            writer.start()
+            writer.join(0.1)  # it waits for the lock by now
+            child = os.fork()
+            if child == 0:
+                signal.alarm(10)
+                fcntl.flock(other, fcntl.LOCK_UN)
+                print(transport.send(transport.prepare(batch(s.completed())), 5.0), flush=True)
+                os._exit(0)
+            print(os.waitpid(child, 0)[1])
+        writer.join()
+        transport.close(1.0)
+        """,
+        path,
+    )
+    assert result.stderr == b""
+    assert result.stdout.decode().splitlines() == ["Delivered(rejected=(), warnings=())", "0"]
+    assert sorted(ids(path)) == ["sales-lead-42-1", "sales-lead-42-2"]
 
 
 # -- a full disk --------------------------------------------------------------------------------
