@@ -22,7 +22,8 @@ _MAX_STEPS_LISTED = 12
 _USUAL = ("", "general", "custom")
 _GRANTED = ("approved", "approve", "granted", "accepted", "yes", "ok")
 _TOLD_OF_SCOPES = frozenset(("action_name", "function", "summary", "kind", "tags", "duration_ms")) | {
-    *("args", "result", "result_preview", "success", "error", "exception_type", "exception_message")
+    *("args", "result", "result_preview", "success", "error", "exception_type", "exception_message"),
+    *("tool_category", "result_size_bytes"),
 }
 _TOLD_OF_OTHERS = frozenset(("kind", "summary", "tags", "data", "original_type"))
 
@@ -184,7 +185,7 @@ def _issue(event: Event, marks: Symbols) -> list[Span]:
         Span(f"{marks.caution} {f'{severity} ' if severity else ''}issue", _loudness(event)),
         _summary(event),
         Span(text_of(data.get("category")), "dim"),
-        Span("" if times is None else f"{marks.times}{count(times)}", "dim"),
+        Span(f"{marks.times}{count(times)}" if times and times > 1 else "", "dim"),
     )
 
 

@@ -108,7 +108,9 @@ def test_an_action_that_ends_right_away_takes_one_line() -> None:
             s.started(),
             s.action_started("search"),
             other.event("queue_snapshot", {"data": {"depth": 3}}),
-            s.action_completed("search", success=True, args={"query": "acme corp"}, result="3 contacts"),
+            s.action_completed(
+                "search", success=True, args={"query": "acme corp"}, result="3 contacts", tool_category="crm"
+            ),
             s.action_started("outer"),
             s.action_started("inner", parent="outer"),
             s.action_completed("inner", parent="outer"),
