@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from . import _ids, payloads
 from ._freeze import freeze_mapping, freeze_text
-from ._guard import attempt, guarded, guarded_enter
+from ._guard import attempt, guarded, guarded_enter, guarded_exit
 from ._ids import id_text, next_number
 from ._scope import is_over, make_current, raw_current
 from .events import ActionInfo, AgentInfo, TaskInfo
@@ -17,13 +17,14 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from ._agent import Agent
-    from ._record import Record
     from ._redact import Privacy
     from ._task import Task
 
-__all__ = ["Action", "error_text"]
+__all__ = ["MOST_OPEN", "Action", "error_text"]
 
 NAME_LIMIT = 256
+MOST_OPEN = 10_000
+"""Open scopes remembered per agent; beyond it the oldest are taken for abandoned."""
 
 
 class Action:
@@ -76,37 +77,50 @@ class Action:
 
     # -- scope ---------------------------------------------------------------------------------
 
+    # The next two methods are written out in one piece: they run on the agent's thread, and each call
+    # of a function of ours would add a twentieth to their cost.
+
     @guarded_enter
     def __enter__(self) -> Self:
-        if not self._start_ns:
-            self.entered_from = raw_current()
-            record = self._begin(self.entered_from)
-            make_current(self)
-            if self.agent.has_hooks:
-                self._activation = self.agent.activated(record)
+        if self._start_ns:
+            return self
+        agent = self.agent
+        scope = self.entered_from = raw_current()
+        if scope is not None:
+            self._attach(scope)
+        number = self._number = next_number()
+        self._prefix = _ids.prefix
+        make_current(self)
+        agent.open_scopes[number] = self
+        if len(agent.open_scopes) > MOST_OPEN:
+            agent.forget_oldest()
+        now = agent.progress_ns = time_ns()
+        self._start_ns = monotonic_ns()
+        record = (payloads.action_started, number, now, self, self._name, self._function)
+        agent.put(record)
+        if agent.has_hooks:
+            self._activation = agent.activated(record)
         return self
+
+    def _attach(self, scope: Task | Action) -> None:
+        """Find the task and the parent action of this one: the nearest open ones of the same agent."""
+        found: Task | Action | None = scope
+        agent = self.agent
+        while found is not None and (found.agent is not agent or is_over(found)):
+            found = found.entered_from
+        if found is not None:
+            self.task = found.task
+            if isinstance(found, Action):
+                self._parent = found
 
     @guarded
     def begin_apart(self) -> None:
         """Start without becoming current, as a generator's action does."""
-        if not self._start_ns:
-            self._begin(raw_current())
+        before = raw_current()
+        self.__enter__()
+        make_current(before)
 
-    def _begin(self, scope: Task | Action | None) -> Record:
-        agent = self.agent
-        while scope is not None and (scope.agent is not agent or is_over(scope)):
-            scope = scope.entered_from
-        if scope is not None:
-            self.task = scope.task
-            if isinstance(scope, Action):
-                self._parent = scope
-        number = self._number = next_number()
-        self._prefix = _ids.prefix
-        self._start_ns = monotonic_ns()
-        agent.opened(self, number)
-        return agent.emit(payloads.action_started, self, (self._name, self._function))
-
-    @guarded
+    @guarded_exit
     def __exit__(
         self,
         exc_type: type[BaseException] | None,
@@ -121,12 +135,13 @@ class Action:
         if raw_current() is self:
             make_current(self.entered_from)
         agent.open_scopes.pop(self._number, None)
-        told = (self._name, self._function)
+        now = agent.progress_ns = time_ns()
         if exc is None:
-            agent.emit(payloads.action_completed, self, (*told, duration, *self._payloads))
+            done = (payloads.action_completed, next_number(), now, self, self._name, self._function, duration)
+            agent.put(done + self._payloads)
         else:
-            why = (type(exc).__name__, error_text(exc))
-            agent.emit(payloads.action_failed, self, (*told, *why, duration, *self._payloads))
+            why = (self._name, self._function, type(exc).__name__, error_text(exc), duration)
+            agent.put((payloads.action_failed, next_number(), now, self, *why, *self._payloads))
         if self._activation is not None:
             agent.deactivated(self._activation, exc)
 

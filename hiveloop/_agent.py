@@ -14,7 +14,7 @@ from ._action import Action
 from ._freeze import freeze, freeze_args, freeze_mapping
 from ._guard import guarded, guarded_scope, logger, notice
 from ._ids import next_number
-from ._task import Task, freeze_llm_call
+from ._task import Task
 from .events import ActionInfo, AgentInfo, TaskInfo
 
 if TYPE_CHECKING:
@@ -28,9 +28,6 @@ __all__ = ["Agent", "no_agent", "seconds"]
 P = ParamSpec("P")
 R = TypeVar("R")
 Build = Callable[..., payloads.Draft]
-
-MOST_OPEN = 10_000
-"""Open scopes remembered per agent; beyond it the oldest are taken for abandoned."""
 
 
 @cache
@@ -47,6 +44,7 @@ class Agent:
     Attributes:
         info: the agent's part of its events; replaced when its metadata change.
         progress_ns: wall clock of the last sign of progress, nanoseconds since the epoch.
+        put: takes a record in; see `Pipeline.emit`.
         has_hooks: whether a transport wants to act at call time.
         heartbeat_interval: seconds between beats; 0 for none.
         heartbeat_payload: callback whose dict goes into each beat.
@@ -65,7 +63,7 @@ class Agent:
         self.queue_provider: Callback | None = None
         self.stuck_threshold: float = 300
         self._pipeline = pipeline
-        self._put = pipeline.emit
+        self.put = pipeline.emit
         self.retired = False
         self.open_scopes: dict[int, Task | Action] = {}
 
@@ -92,15 +90,12 @@ class Agent:
         """Leave a record for the delivery threads; the arguments must be frozen."""
         now = self.progress_ns = time_ns()
         record = (build, next_number(), now, source, *args)
-        self._put(record)
+        self.put(record)
         return record
 
-    def opened(self, scope: Task | Action, number: int) -> None:
-        """Remember an open scope, so that heartbeats can tell what the agent is at."""
-        open_scopes = self.open_scopes
-        open_scopes[number] = scope
-        if len(open_scopes) > MOST_OPEN:
-            open_scopes.pop(next(iter(open_scopes)), None)
+    def forget_oldest(self) -> None:
+        """Take the oldest open scope for abandoned: a program that ends none must not fill the memory."""
+        self.open_scopes.pop(next(iter(self.open_scopes)), None)
 
     def activated(self, record: Record) -> AbstractContextManager[object] | None:
         """Tell the transports that act at call time that a scope has started."""
@@ -200,7 +195,7 @@ class Agent:
         self.emit(
             payloads.llm_call,
             self,
-            freeze_llm_call(
+            freeze_args(
                 name,
                 model,
                 tokens_in,
@@ -336,9 +331,9 @@ class Agent:
         """Emit a heartbeat and, from the `queue_provider`, a queue snapshot; on the beat thread."""
         now = time_ns()
         own = freeze_mapping(self._progress(now, sample))
-        self._put((payloads.heartbeat, next_number(), now, self, sample.payload, own))
+        self.put((payloads.heartbeat, next_number(), now, self, sample.payload, own))
         if sample.queue is not None:
-            self._put((payloads.queue_provided, next_number(), now, self, sample.queue))
+            self.put((payloads.queue_provided, next_number(), now, self, sample.queue))
 
     def _progress(self, now_ns: int, sample: Sample) -> dict[str, Any]:
         """Tell progress, not only life: a hung agent has a live heartbeat thread too."""

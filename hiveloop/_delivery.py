@@ -104,9 +104,10 @@ class Delivery:
         """Whether the calling thread is this delivery's own."""
         return threading.current_thread() is self._thread
 
-    def request_flush(self) -> int:
+    def request_flush(self, deadline: Deadline) -> int:
         """Send at once what was accepted so far; return the watermark for `wait_for`."""
-        watermark = self.lane.request_flush(self._clock.monotonic())
+        now = self._clock.monotonic()
+        watermark = self.lane.request_flush(now, now + deadline.remaining())
         self._wake.set()
         return watermark
 

@@ -91,8 +91,15 @@ def freeze_mapping(value: object) -> bytes | None:
     """
     if value is None:
         return None
-    if type(value) is dict or is_a(kind_of(value), dict):
-        return _freeze_tree(value) if _DICT.__len__(value) else None
+    if type(value) is dict:
+        try:
+            if _quick_look(value, _QUICK_NODES, _QUICK_DEPTH) != _TOO_MUCH:
+                return marshal.dumps(value) if value else None
+        except RuntimeError:  # another thread changed it under the look: take the copier's snapshot
+            pass
+        return _copied_tree(value)
+    if is_a(kind_of(value), dict):
+        return _copied_tree(value)
     return _freeze_tree({"value": value})
 
 
@@ -121,6 +128,10 @@ def _freeze_tree(value: Any) -> bytes:
             return marshal.dumps(value)
     except RuntimeError:  # another thread changed it under the look: take the copier's snapshot
         pass
+    return _copied_tree(value)
+
+
+def _copied_tree(value: object) -> bytes:
     copier = _Copier()
     copy = copier.copy(value, MAX_DEPTH)
     if copier.cut and is_dict(copy):

@@ -13,9 +13,20 @@ import threading
 import time
 from collections.abc import Callable
 from functools import wraps
+from types import TracebackType
 from typing import ParamSpec, TypeVar
 
-__all__ = ["attempt", "failures", "guarded", "guarded_enter", "guarded_scope", "logger", "notice", "strict"]
+__all__ = [
+    "attempt",
+    "failures",
+    "guarded",
+    "guarded_enter",
+    "guarded_exit",
+    "guarded_scope",
+    "logger",
+    "notice",
+    "strict",
+]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -130,6 +141,30 @@ def guarded_enter(function: Callable[[Scope], Scope]) -> Callable[[Scope], Scope
                 raise
             _report(place, error)
             return self
+
+    return call
+
+
+Exit = Callable[[Scope, "type[BaseException] | None", "BaseException | None", "TracebackType | None"], None]
+
+
+def guarded_exit(function: Exit[Scope]) -> Exit[Scope]:
+    """Make an ``__exit__`` safe; the exception of the block passes through it untouched."""
+    place = function.__qualname__
+
+    @wraps(function)
+    def call(
+        self: Scope,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        try:
+            function(self, exc_type, exc, traceback)
+        except Exception as error:
+            if strict():
+                raise
+            _report(place, error)
 
     return call
 

@@ -28,7 +28,8 @@ from .transport import Batch, BatchLimits, Delivered, Misconfigured, Outcome, Re
 __all__ = ["Lane", "Send", "Wait"]
 
 SUSPECT_ATTEMPTS = 5
-"""Answers that blame the batch itself before it is halved or, alone, put to the test."""
+"""Answers that blame the batch itself before it is halved or, alone, put to the test; and how often the
+test must go against it."""
 BREATH = 25
 """Events built between two breaths."""
 FLUSH_DELAY = 1.0
@@ -53,13 +54,14 @@ class Wait(NamedTuple):
 class _Piece:
     """Events that travel together, and what has happened to them so far."""
 
-    __slots__ = ("attempts", "events", "suspect_at", "suspicions", "trimmed")
+    __slots__ = ("attempts", "events", "proofs", "suspect_at", "suspicions", "trimmed")
 
     def __init__(self, events: tuple[Event, ...], *, trimmed: bool = False) -> None:
         self.events = events
         self.attempts = 0
         self.suspicions = 0
-        self.suspect_at = 0  # events delivered when the first suspicion fell
+        self.suspect_at = 0  # events delivered when the last suspicion fell
+        self.proofs = 0  # suspicions that fell although others got through since the one before
         self.trimmed = trimmed
 
 
@@ -125,6 +127,7 @@ class Lane:
         self._due = float("-inf")
         self._failures = 0
         self._flush_to = 0
+        self._hurry_until = float("-inf")
         self._state = "ok"
         self._last_error: str | None = None
         # One comparison on the caller's thread serves three ends: the first record starts the worker,
@@ -145,8 +148,14 @@ class Lane:
         elif len(self._queue) > self._max_queue_size:
             self._evict()
         elif self._mark <= self._max_queue_size:
-            self._mark = self._max_queue_size + 1  # one wake-up is enough
+            self._hush()
             self._on_ready()
+
+    def _hush(self) -> None:
+        """Raise the mark, since one wake-up is enough."""
+        self._mark = self._max_queue_size + 1
+        if self._closed:  # on another thread, just now
+            self._mark = 0
 
     def _evict(self) -> None:
         with self._lock:
@@ -182,6 +191,8 @@ class Lane:
 
     def _rest(self, seconds: float) -> Wait:
         """Lower the mark before a wait, so that a full batch ends it; not during a back-off."""
+        if self._closed:  # the mark stays where each put is dropped
+            return Wait(seconds)
         idle = self._failures == 0
         self._mark = self._batch_size if idle else self._max_queue_size + 1
         if idle and len(self._queue) >= self._mark:
@@ -199,6 +210,8 @@ class Lane:
         self._due = now + self._flush_interval
         self._window_start = self._removed
         size = min(waiting, self._limits.max_events * (GROUP_WINDOW if self._limits.one_agent else 1))
+        if flushing:  # a watermark is met at the end of a window: let later records not hold it up
+            size = min(size, self._flush_to - self._removed)
         self._work.extend(self._grouped([self._take() for _ in range(size)]))
         return True
 
@@ -296,12 +309,14 @@ class Lane:
             self._drop(1, DropReason.RETRIES_EXHAUSTED)
 
     def _is_poison(self, piece: _Piece) -> bool:
-        """An event is given up only alone, after many answers, and when others got through meanwhile."""
-        if piece.suspicions == 0:
-            piece.suspect_at = self._delivered
+        """An event is given up only alone, and when others got through between its failures.
+
+        Failures in an outage say nothing against it, however many there were.
+        """
+        piece.proofs += piece.suspicions > 0 and self._delivered > piece.suspect_at
         piece.suspicions += 1
-        proven = self._delivered > piece.suspect_at
-        return len(piece.events) == 1 and piece.suspicions > SUSPECT_ATTEMPTS and proven
+        piece.suspect_at = self._delivered
+        return len(piece.events) == 1 and piece.proofs >= SUSPECT_ATTEMPTS
 
     def _put_back_suspect(self, piece: _Piece) -> None:
         if piece.suspicions < SUSPECT_ATTEMPTS:
@@ -335,8 +350,8 @@ class Lane:
         self._work.appendleft(_Piece(piece.events[:half]))
 
     def _pause(self, delay: float, now: float, state: str, reason: str) -> None:
-        if self._flush_to > self._fate():  # somebody waits: stay polite, but do not doze off
-            delay = min(delay, FLUSH_DELAY)
+        if now < self._hurry_until and self._flush_to > self._fate():
+            delay = min(delay, FLUSH_DELAY)  # somebody waits: stay polite, but do not doze off
         self._failures += 1
         self._not_before = now + delay
         self._state = state
@@ -352,14 +367,16 @@ class Lane:
 
     # -- flush, close, figures -----------------------------------------------------------------
 
-    def request_flush(self, now: float) -> int:
+    def request_flush(self, now: float, until: float = float("inf")) -> int:
         """Send what was accepted before this call without delay; return its watermark.
 
-        Cuts our own back-off short once, never a wait that the receiver asked for.
+        Cuts our own back-off short, until the time at which the caller gives up; never a wait that the
+        receiver asked for.
         """
         with self._lock:
             target = self._removed + len(self._queue)
             self._flush_to = max(self._flush_to, target)
+            self._hurry_until = max(self._hurry_until, until)
             self._not_before = max(self._asked_until, min(self._not_before, now))
             return target
 

@@ -138,7 +138,7 @@ class Pipeline:
         """Deliver what was accepted so far; False when the deadline passes, or on a delivery thread."""
         if any(delivery.is_worker for delivery in self._deliveries):
             return False
-        watermarks = [delivery.request_flush() for delivery in self._deliveries]
+        watermarks = [delivery.request_flush(deadline) for delivery in self._deliveries]
         done = [d.wait_for(w, deadline) for d, w in zip(self._deliveries, watermarks, strict=True)]
         return all(done)
 

@@ -52,29 +52,33 @@ class EventBuilder:
         Raises:
             Exception: the record is beyond repair; the engine drops it as ``encode_error``.
         """
-        make, number, time_ns, source = record[:4]
-        draft = make(*record[4:])
-        agent, task, action = source.describe(self._privacy)
-        payload, size = self._privacy.payload(draft.type, draft.payload)
-        duration = draft.duration_ns
-        return Event(
-            id_text(number),
-            time_ns,
-            draft.type,
-            draft.severity,
-            agent,
-            task,
-            action,
-            self._privacy.text(draft.status),
-            None if duration is None else max(0, duration // 1_000_000),
-            draft.parent_event_id,
-            payload,
-            size + _FRAME_BYTES,
+        make, number, time_ns, source, *arguments = record
+        privacy = self._privacy
+        type_, payload, severity, status, duration_ns, parent = make(privacy, *arguments)
+        payload = privacy.finished(payload)
+        agent, task, action = source.describe(privacy)
+        # The tuple's own constructor: the one with names costs as much as all lines above.
+        return tuple.__new__(
+            Event,
+            (
+                id_text(number),
+                time_ns,
+                type_,
+                severity,
+                agent,
+                task,
+                action,
+                status,
+                None if duration_ns is None else max(0, duration_ns // 1_000_000),
+                parent,
+                payload,
+                len(payload) + _FRAME_BYTES,
+            ),
         )
 
     def trimmed(self, event: Event) -> Event:
         """Return the event with its payload cut to a quarter, for a receiver that finds it too large."""
         from ._redact import PAYLOAD_LIMIT, trimmed
 
-        payload, size = trimmed(event.payload, min(event.size, PAYLOAD_LIMIT) // 4)
-        return event._replace(payload=payload, size=size + _FRAME_BYTES)
+        payload = trimmed(event.payload_json, min(event.size, PAYLOAD_LIMIT) // 4)
+        return event._replace(payload_json=payload, size=len(payload) + _FRAME_BYTES)

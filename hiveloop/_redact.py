@@ -1,8 +1,9 @@
-"""The one choke point for privacy: every payload passes here before any transport sees it.
+"""The one choke point for privacy: text becomes JSON here, and nowhere else.
 
-In order: previews and tool content are removed or cut as configured, secrets are replaced, text is
-made safe for JSON, the user's `mask` has its say, and the result is cut to the wire's limits. When
-a mask raises or returns nonsense the payload is withheld, never sent as it was.
+Every string of a user that leaves the process passes `Privacy.quote`, which replaces secrets and
+returns a JSON string; every tree passes `Privacy.tree`. So redaction cannot be forgotten, and costs
+little: quoting must be done anyway, and strings that come again (names, models, keys) are looked up.
+The user's `mask` has the last word. When it raises or returns nonsense the payload is withheld.
 """
 
 from __future__ import annotations
@@ -11,13 +12,12 @@ import json
 import math
 import re
 from collections.abc import Callable
+from json.encoder import encode_basestring
 from typing import Any
 
-from ._freeze import MAX_TEXT, TRUNCATED, freeze_mapping, thaw
+from ._freeze import MAX_TEXT, TRUNCATED, freeze, thaw
 from ._guard import attempt, notice
 from ._shape import is_dict, is_list, kind_of
-from .events import EventType
-from .payloads import CONTENT_KEYS, PREVIEW_KEYS, SUMMARY_LIMIT
 
 __all__ = ["Mask", "Privacy", "redact_text"]
 
@@ -26,11 +26,15 @@ Mask = Callable[[dict[str, Any]], dict[str, Any]]
 REDACTED = "[redacted]"
 PAYLOAD_LIMIT = 32_768
 """Most bytes of one encoded payload. Source: ingest API."""
+SURELY_SMALL = PAYLOAD_LIMIT // 4
+"""A JSON text of so many characters is within the limit, since UTF-8 takes four bytes at most."""
+SUMMARY_LIMIT = 512
 
 _SECRET_KEY = re.compile(
     r"""(?:^|[_\-. ])
-    (?:pass(?:word|wd|phrase)|pwd|secret|token|api[_\-]?key|access[_\-]?key(?:[_\-]?id)?|secret[_\-]?(?:access[_\-]?)?key
-    |private[_\-]?key|auth|authorization|credentials?|cookie|bearer|connection[_\-]?string)
+    (?:pass(?:word|wd|phrase)|pwd|secret|token|api[_\-]?key|access[_\-]?key(?:[_\-]?id)?
+    |secret[_\-]?(?:access[_\-]?)?key|private[_\-]?key|auth|authorization|credentials?|cookie|bearer
+    |connection[_\-]?string)
     $|^(?:apikey|authtoken|accesstoken|clientsecret|privatekey|refreshtoken|idtoken)$""",
     re.IGNORECASE | re.VERBOSE,
 )
@@ -58,45 +62,21 @@ _SECRET_TEXT = re.compile(
     re.VERBOSE | re.DOTALL,
 )
 _SHORTEST_SECRET = 12
-_MEMO_TEXT = 64
+_MEMO_TEXT = 96
 _MEMO_SIZE = 4_096
 _LARGEST_PLAIN_INT = 2**63
-_NUMBERS = frozenset((int, float, bool, type(None)))
-
-
-class _Memo(dict[str, Any]):
-    """Remembers the answer for texts that come again and again, such as names, keys and models."""
-
-    def __init__(self, answer: Callable[[str], Any]) -> None:
-        super().__init__()
-        self._answer = answer
-
-    def __missing__(self, key: str) -> Any:
-        if len(self) >= _MEMO_SIZE:
-            self.clear()
-        value = self[key] = self._answer(key)
-        return value
-
-
-def _search(value: str) -> str:
-    return _SECRET_TEXT.sub(REDACTED, value)
-
-
-_short_texts = _Memo(_search)
-_keys = _Memo(lambda key: _SECRET_KEY.search(key) is not None)
+_DEEPEST = 12
+_QUOTED_REDACTED = encode_basestring(REDACTED)
 
 
 def redact_text(value: str) -> str:
     """Replace every well-known token shape in a text."""
     if len(value) < _SHORTEST_SECRET:
         return value
-    if len(value) <= _MEMO_TEXT:
-        found: str = _short_texts[value]
-        return found
     # A secret is a long word or follows "="; prose has neither, and a look at the words is ten
     # times cheaper than the search.
     if "=" in value or max(map(len, value.split()), default=0) >= _SHORTEST_SECRET:
-        return _search(value)
+        return _SECRET_TEXT.sub(REDACTED, value)
     return value
 
 
@@ -104,10 +84,47 @@ def _unchanged(value: str) -> str:
     return value
 
 
-class Privacy:
-    """Applies one configuration of content capture, redaction, masking and limits to payloads.
+class _Quoted(dict[str, str]):
+    """JSON strings of texts; short ones are remembered, for they come again."""
 
-    Runs on delivery threads. Several may use one object: it keeps no state of a payload.
+    def __init__(self, redact: Callable[[str], str]) -> None:
+        super().__init__()
+        self._redact = redact
+
+    def __missing__(self, text: str) -> str:
+        quoted = encode_basestring(self._redact(text))
+        if len(text) <= _MEMO_TEXT:
+            if len(self) >= _MEMO_SIZE:
+                self.clear()
+            self[text] = quoted
+        return quoted
+
+
+class _Keys(dict[str, tuple[str, bool]]):
+    """For each key its JSON text with the colon, and whether its value is a secret."""
+
+    def __init__(self, redact: bool) -> None:
+        super().__init__()
+        self._redact = redact
+
+    def __missing__(self, key: str) -> tuple[str, bool]:
+        if len(self) >= _MEMO_SIZE:
+            self.clear()
+        secret = self._redact and _SECRET_KEY.search(key) is not None
+        shown = redact_text(key) if self._redact else key
+        found = self[key] = (f"{encode_basestring(shown)}:", secret)
+        return found
+
+
+class Privacy:
+    """Applies one configuration of content capture, redaction, masking and limits.
+
+    Runs on delivery threads, any number of which may share an object.
+
+    Attributes:
+        quote: returns the JSON string of a text, redacted.
+        captures: whether previews and tool content may leave.
+        preview_max_chars: characters kept of a preview.
     """
 
     def __init__(
@@ -118,154 +135,107 @@ class Privacy:
         preview_max_chars: int = 300,
         mask: Mask | None = None,
     ) -> None:
-        self._text = redact_text if redact else _unchanged
-        self._redact = redact
-        self._capture_content = capture_content
-        self._preview_max_chars = preview_max_chars
+        self.captures = capture_content
+        self.preview_max_chars = preview_max_chars
+        self._redact_text = redact_text if redact else _unchanged
         self._mask = mask
+        self._quoted = _Quoted(self._redact_text)
+        self._keys = _Keys(redact)
+        self.quote: Callable[[str], str] = self._quoted.__getitem__
 
     def text(self, value: str | None) -> str | None:
         """Redact an identifier, such as a task id."""
-        return None if value is None else self._text(value)
+        return None if value is None else self._redact_text(value)
 
-    def payload(self, type_: EventType, payload: dict[str, Any]) -> tuple[dict[str, Any], int]:
-        """Return the payload as it may leave the process, with its estimated size in bytes."""
-        cut = self._content(type_, payload)
-        summary = payload.get("summary")
-        if isinstance(summary, str) and len(summary) > SUMMARY_LIMIT:
-            payload["summary"] = summary[: SUMMARY_LIMIT - 1] + "…"
-            cut.append("summary")
-        clean, size = self._tree(payload)
-        if self._mask is not None:
-            clean, size = self._masked(self._mask, clean)
-        if cut:
-            clean[TRUNCATED] = [*clean.get(TRUNCATED, ()), *cut]
-        return _fitted(clean, size)
+    def tree(self, value: Any) -> str:
+        """Return the JSON text of any value, redacted."""
+        return self._tree(value, _DEEPEST)
 
-    def _content(self, type_: EventType, payload: dict[str, Any]) -> list[str]:
-        """Remove or cut what the agent's users said and saw; return the names of what was cut."""
-        cut: list[str] = []
-        if payload.get("kind") == "llm_call" and is_dict(data := payload.get("data")):
-            for key in PREVIEW_KEYS:
-                if key in data:
-                    self._preview(data, key, cut)
-        elif not self._capture_content and type_.startswith("action_"):
-            for key in CONTENT_KEYS:
-                payload.pop(key, None)
-        return cut
+    def members(self, value: dict[str, Any]) -> str:
+        """Return the JSON text of a mapping's members, without the braces."""
+        return self._members(value, _DEEPEST)
 
-    def _preview(self, data: dict[str, Any], key: str, cut: list[str]) -> None:
-        value = data[key]
-        if not self._capture_content:
-            del data[key]
-        elif isinstance(value, str) and len(value) > self._preview_max_chars:
-            data[key] = value[: self._preview_max_chars]
-            cut.append(key)
+    def _tree(self, value: Any, depth: int) -> str:
+        kind = kind_of(value)
+        if kind is str:
+            return self._quoted[value]
+        if kind is int:
+            return _int_text(value)
+        if value is None or kind is bool:
+            return "null" if value is None else "true" if value else "false"
+        if kind is float:
+            return repr(value) if math.isfinite(value) else f'"{value}"'
+        if depth > 0 and kind is dict:
+            return f"{{{self._members(value, depth)}}}"
+        if depth > 0 and (kind is list or kind is tuple):
+            return f"[{','.join([self._tree(item, depth - 1) for item in value])}]"
+        return self._strange(value, depth)
 
-    def _tree(self, value: dict[str, Any]) -> tuple[dict[str, Any], int]:
-        """Clean a mapping in place; return it and its estimated size."""
-        size = 2
-        redact = self._redact
-        for key in list(value) if redact else value:
-            item = value[key]
-            kind = kind_of(item)
-            if kind is str:
-                if redact and _keys[key]:
-                    value[key] = item = REDACTED
-                else:
-                    value[key] = item = self._text(item)
-                size += len(item) + len(key) + 6
-            elif kind in _NUMBERS:
-                value[key] = _finite(item)
-                size += len(key) + 14
-            elif redact and _keys[key]:
-                value[key] = REDACTED
+    def _members(self, value: dict[str, Any], depth: int) -> str:
+        members: list[str] = []
+        for key, item in value.items():
+            shown, secret = self._keys[key]
+            if secret and (kind_of(item) is str or is_dict(item) or is_list(item)):
+                members.append(shown + _QUOTED_REDACTED)
             else:
-                value[key], more = self._tree(item) if kind is dict else self._list(item)
-                size += more + len(key) + 4
-        return self._keys_redacted(value) if redact else value, size
+                members.append(shown + self._tree(item, depth - 1))
+        return ",".join(members)
 
-    def _keys_redacted(self, value: dict[str, Any]) -> dict[str, Any]:
-        """A token may be a key too, say in a table of accounts; keys are memoised, so this is cheap."""
-        for key in value:
-            if len(key) >= _SHORTEST_SECRET and redact_text(key) is not key and redact_text(key) != key:
-                return {redact_text(k): v for k, v in value.items()}
-        return value
+    def _strange(self, value: Any, depth: int) -> str:
+        """What only a mask can have put here, or what is nested absurdly deep."""
+        if depth <= 0:
+            return self._quoted["[nested too deep]"]
+        plain = thaw(freeze(value))
+        return self._tree(plain, depth - 1)
 
-    def _list(self, values: Any) -> tuple[list[Any], int]:
-        if all(type(item) is str for item in values):
-            texts = [self._text(item) for item in values]
-            return texts, sum(map(len, texts)) + 3 * len(texts) + 2
-        # Items are cleaned as the values of a mapping are; the position stands in for the key.
-        clean, size = self._tree({str(i): item for i, item in enumerate(values)})
-        return list(clean.values()), size
+    def finished(self, payload_json: str) -> str:
+        """Return a payload as it may leave the process: masked, and within the wire's limit."""
+        if self._mask is not None:
+            payload_json = self._masked(self._mask, payload_json)
+        if len(payload_json) <= SURELY_SMALL or len(payload_json.encode("utf-8", "replace")) <= PAYLOAD_LIMIT:
+            return payload_json
+        return trimmed(payload_json, PAYLOAD_LIMIT)
 
-    def _masked(self, mask: Mask, payload: dict[str, Any]) -> tuple[dict[str, Any], int]:
+    def _masked(self, mask: Mask, payload_json: str) -> str:
+        payload: dict[str, Any] = json.loads(payload_json)
         kind = payload.get("kind")
         masked: Any = attempt("mask", mask, payload, default=None)
-        if not is_dict(masked):
-            notice("mask result", "hiveloop: the mask callable failed or returned no dict: payload withheld")
-            withheld = {"_masked": "withheld: the mask callable failed"}
-            return ({"kind": kind, **withheld} if kind else withheld), 64
-        return self._plain(masked)
-
-    def _plain(self, masked: dict[str, Any]) -> tuple[dict[str, Any], int]:
-        """What a mask returned is user data again: bound it and make it JSON."""
-        tree: dict[str, Any] = thaw(freeze_mapping(masked)) or {}
-        return Privacy._tree(_NO_REDACTION, tree)
+        if is_dict(masked):
+            return f"{{{_TRUSTED.members(thaw(freeze(masked)))}}}"
+        notice("mask result", "hiveloop: the mask callable failed or returned no dict: payload withheld")
+        withheld = {"_masked": "withheld: the mask callable failed"}
+        return _TRUSTED.tree({"kind": kind, **withheld} if kind else withheld)
 
 
-_NO_REDACTION = Privacy(redact=False)
+_TRUSTED = Privacy(redact=False)
+"""Quotes what has been redacted, and masked, already."""
 
 
-def _finite(value: Any) -> Any:
-    """Return a number, bool or None as it is, unless JSON or decimal text has no room for it."""
-    if type(value) is float:
-        return value if math.isfinite(value) else str(value)
-    if type(value) is int and not -_LARGEST_PLAIN_INT <= value < _LARGEST_PLAIN_INT:
-        return _huge(value)
-    return value
+def _int_text(value: int) -> str:
+    # Turning a giant integer into decimal text takes quadratic time, Python refuses past 4300 digits, and
+    # few receivers take more than 64 bits.
+    if -_LARGEST_PLAIN_INT <= value < _LARGEST_PLAIN_INT:
+        return repr(value)
+    return f'"{value}"' if value.bit_length() <= 512 else f'"<int, {value.bit_length()} bits>"'
 
 
-def _huge(value: int) -> str:
-    # Turning a giant integer into decimal text takes quadratic time, and Python refuses past 4300 digits.
-    return str(value) if value.bit_length() <= 512 else f"<int, {value.bit_length()} bits>"
-
-
-def encode(value: Any) -> str:
-    """Return compact JSON text; every payload that passed `Privacy` can be encoded."""
-    return _ENCODER.encode(value)
-
-
-_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), check_circular=False, allow_nan=False)
-
-
-def _fitted(payload: dict[str, Any], size: int) -> tuple[dict[str, Any], int]:
-    # A character is at most six bytes once encoded, so most payloads need no exact look.
-    if size * 6 <= PAYLOAD_LIMIT:
-        return payload, size
-    exact = _bytes(payload)
-    return (payload, exact) if exact <= PAYLOAD_LIMIT else trimmed(payload, PAYLOAD_LIMIT)
-
-
-def _bytes(payload: dict[str, Any]) -> int:
-    return len(encode(payload).encode("utf-8", "replace"))
-
-
-def trimmed(payload: dict[str, Any], limit: int) -> tuple[dict[str, Any], int]:
-    """Cut a payload's longest texts, then its deepest parts, until it encodes to at most `limit` bytes."""
+def trimmed(payload_json: str, limit: int) -> str:
+    """Cut a payload's longest texts, then its deepest parts, until it takes at most `limit` bytes."""
+    payload: dict[str, Any] = json.loads(payload_json)
     longest = MAX_TEXT
     while longest >= 64:
         longest //= 4
         cut: dict[str, Any] = _cut_texts(payload, longest)
         cut[TRUNCATED] = ["payload"]
-        size = _bytes(cut)
-        if size <= limit:
-            return cut, size
-    short = {k: v for k in ("kind", "summary", "action_name") if isinstance(v := payload.get(k), str)}
-    bare: dict[str, Any] = {key: value[:SUMMARY_LIMIT] for key, value in short.items()}
-    bare[TRUNCATED] = ["payload"]
-    return bare, _bytes(bare)
+        text = _TRUSTED.tree(cut)
+        if len(text.encode("utf-8", "replace")) <= limit:
+            return text
+    short = {
+        k: v[:SUMMARY_LIMIT]
+        for k in ("kind", "summary", "action_name")
+        if isinstance(v := payload.get(k), str)
+    }
+    return _TRUSTED.tree({**short, TRUNCATED: ["payload"]})
 
 
 def _cut_texts(value: Any, longest: int) -> Any:

@@ -9,12 +9,12 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from . import _ids, payloads
-from ._action import error_text
+from ._action import MOST_OPEN, error_text
 from ._freeze import freeze, freeze_args, freeze_mapping, freeze_text
 from ._guard import guarded, guarded_enter
 from ._ids import id_text, next_number
 from ._scope import current_scope, make_current, raw_current, swap
-from ._shape import is_list, is_longer, kind_of
+from ._shape import is_list, is_longer
 from .events import ActionInfo, AgentInfo, TaskInfo
 
 if TYPE_CHECKING:
@@ -24,9 +24,10 @@ if TYPE_CHECKING:
     from ._agent import Agent
     from ._redact import Privacy
 
-__all__ = ["Task", "freeze_llm_call"]
+__all__ = ["Task"]
 
 ID_LIMIT = 256
+_type = type  # the parameter of that name hides it
 
 
 class Task:
@@ -42,6 +43,10 @@ class Task:
     expecting_until_ns: int = 0
     _start_ns: int = 0
     _payloads: tuple[bytes, ...] = ()
+    _project: str | None = None
+    _type: str | None = None
+    _run_id: str | None = None
+    _correlation_id: str | None = None
     _cut: bool = False
     _plan_steps: Any = None
     _plan_revision: Any = None
@@ -58,12 +63,19 @@ class Task:
         correlation_id: str | None = None,
     ) -> None:
         self.agent = agent
-        self.task_id, self._project, self._type, self._run_id, self._correlation_id = freeze_args(
-            task_id, project, type, task_run_id, correlation_id
-        )
-        if kind_of(self.task_id) is not str or len(self.task_id) > ID_LIMIT:
+        if _type(task_id) is str and len(task_id) <= ID_LIMIT:
+            self.task_id = task_id
+        else:
             self.task_id = freeze_text(task_id, ID_LIMIT)
             self._cut = is_longer(task_id, ID_LIMIT)
+        if project is not None:
+            self._project = freeze_text(project, ID_LIMIT)
+        if type is not None:
+            self._type = freeze_text(type, ID_LIMIT)
+        if task_run_id is not None:
+            self._run_id = freeze_text(task_run_id, ID_LIMIT)
+        if correlation_id is not None:
+            self._correlation_id = freeze_text(correlation_id, ID_LIMIT)
         self._number = next_number()
         self._prefix = _ids.prefix
 
@@ -103,15 +115,20 @@ class Task:
 
     @guarded_enter
     def __enter__(self) -> Self:
-        if not self._start_ns:
-            agent = self.agent
-            self._start_ns = monotonic_ns()
-            agent.opened(self, self._number)
-            self.entered_from = raw_current()
-            make_current(self)
-            record = agent.emit(payloads.task_started, self, (self.task_id, self._cut))
-            if agent.has_hooks:
-                self._activation = agent.activated(record)
+        if self._start_ns:
+            return self
+        agent = self.agent
+        agent.open_scopes[self._number] = self
+        if len(agent.open_scopes) > MOST_OPEN:
+            agent.forget_oldest()
+        self.entered_from = raw_current()
+        make_current(self)
+        now = agent.progress_ns = time_ns()
+        self._start_ns = monotonic_ns()
+        record = (payloads.task_started, self._number, now, self, self.task_id, self._cut)
+        agent.put(record)
+        if agent.has_hooks:
+            self._activation = agent.activated(record)
         return self
 
     def __exit__(
@@ -235,7 +252,7 @@ class Task:
         self.agent.emit(
             payloads.llm_call,
             self._source(),
-            freeze_llm_call(
+            freeze_args(
                 name,
                 model,
                 tokens_in,
@@ -417,12 +434,6 @@ class Task:
 
     def __repr__(self) -> str:
         return f"<hiveloop.Task {self.task_id!r}>"
-
-
-def freeze_llm_call(*args: Any) -> tuple[Any, ...]:
-    """Freeze the arguments of an ``llm_call``, of which the last is the metadata mapping."""
-    metadata = args[-1]
-    return freeze_args(*args) if metadata is None else (*freeze_args(*args[:-1]), freeze_mapping(metadata))
 
 
 def _told(summary: str | None, reason: str | None) -> tuple[str | None, str | None]:

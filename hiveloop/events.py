@@ -8,6 +8,7 @@ see what the user asked to hide.
 from __future__ import annotations
 
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from ._shape import is_dict
@@ -86,6 +87,14 @@ class ActionInfo(NamedTuple):
     parent_action_id: str | None = None
 
 
+@lru_cache(maxsize=256)
+def _parsed(payload_json: str) -> dict[str, Any]:
+    import json
+
+    payload: dict[str, Any] = json.loads(payload_json)
+    return payload
+
+
 class Event(NamedTuple):
     """One fact about an agent, as transports receive it.
 
@@ -101,9 +110,9 @@ class Event(NamedTuple):
         status: "success", "failure" or the caller's own word; terminal events only.
         duration_ms: milliseconds from start to end; terminal events only.
         parent_event_id: the event that caused this one, or None.
-        payload: JSON-safe data in wire shape, already redacted, masked and cut to size. Well-known
-            kinds of `custom` events have ``kind``, ``summary``, ``data`` and ``tags``. Shared by all
-            transports: read it, do not change it.
+        payload_json: the payload as JSON text, already redacted, masked and cut to size. Well-known
+            kinds of `custom` events have ``kind``, ``summary``, ``data`` and ``tags``. A transport that
+            sends JSON uses it as it is.
         size: estimated bytes of the event once encoded as JSON; for batching, not exact.
     """
 
@@ -117,8 +126,13 @@ class Event(NamedTuple):
     status: str | None = None
     duration_ms: int | None = None
     parent_event_id: str | None = None
-    payload: dict[str, Any] = {}  # noqa: RUF012 - a default for tests; never written to
+    payload_json: str = "{}"
     size: int = 0
+
+    @property
+    def payload(self) -> dict[str, Any]:
+        """The payload as a dict, parsed when first asked for. Shared: read it, do not change it."""
+        return _parsed(self.payload_json)
 
     @property
     def kind(self) -> str | None:

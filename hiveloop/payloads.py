@@ -1,9 +1,11 @@
 """What events carry: the payload of each kind, its summary, tags and severity.
 
 Every builder here runs on a delivery thread and turns the frozen arguments of a sensor call into
-a `Draft`. Wrong types are coerced or left out with a notice; a builder never refuses an event.
-Sources: integration guide and sensor reference for names, kinds, tags and summaries; ingest API
-for limits and severity defaults.
+a `Draft`, whose payload is JSON text from the start: a dict on the way would double the cost of an
+event. Text of users gets in through `Privacy.quote`, `Privacy.tree` and `Privacy.members` only, so
+it is redacted. Wrong types are coerced or left out with a notice; a builder never refuses an event.
+Sources: integration guide and sensor reference for names, kinds, tags and summaries; ingest API for
+limits and severity defaults.
 """
 
 from __future__ import annotations
@@ -11,18 +13,20 @@ from __future__ import annotations
 import math
 import time
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ._freeze import TRUNCATED, describe, freeze, thaw
 from ._guard import attempt, notice
 from ._shape import is_a, is_dict, is_list, kind_of
 from .events import EventType, Severity
 
-__all__ = ["CONTENT_KEYS", "Draft", "iso_time", "tool_payload"]
+if TYPE_CHECKING:
+    from ._redact import Privacy
+
+__all__ = ["Draft", "iso_time", "tool_payload"]
 
 SUMMARY_LIMIT = 512
-PREVIEW_KEYS = ("prompt_preview", "response_preview")
-CONTENT_KEYS = ("args", "result", "result_preview", "response_body")
+CONTENT_KEYS = frozenset(("args", "result", "result_preview", "response_body"))
 """Keys of an action's payload that hold what tools were given and returned."""
 
 _INFO, _WARN, _ERROR, _DEBUG = Severity.INFO, Severity.WARN, Severity.ERROR, Severity.DEBUG
@@ -48,10 +52,10 @@ _SEVERITIES: dict[str, Severity] = {s.value: s for s in Severity}
 
 
 class Draft(NamedTuple):
-    """An event's content before redaction: everything but its ids, time and scope."""
+    """An event's content: everything but its ids, time and scope."""
 
     type: EventType
-    payload: dict[str, Any]
+    payload_json: str
     severity: Severity = _INFO
     status: str | None = None
     duration_ns: int | None = None
@@ -69,10 +73,6 @@ def text(value: Any) -> str:
         return ""
     value = thaw(value)
     return value if isinstance(value, str) else str(value)
-
-
-def optional_text(value: Any) -> str | None:
-    return None if value is None else text(value)
 
 
 def number(value: Any, name: str) -> Any:
@@ -119,16 +119,15 @@ def _parsed(value: str) -> int | float | None:
         return None
 
 
-def _data(**fields: Any) -> dict[str, Any]:
-    return {key: value for key, value in fields.items() if value is not None}
-
-
 def severity_of(value: Any, default: Severity) -> Severity:
     """Return the severity a caller named, or the default when it is none of ours."""
     if value is None:
         return default
     word = text(value).lower()
     return _SEVERITIES.get(word) or _ALIASES.get(word) or default
+
+
+# -- JSON text ----------------------------------------------------------------------------------
 
 
 def iso_time(time_ns: int) -> str:
@@ -142,83 +141,135 @@ def _seconds_text(seconds: int) -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
 
 
+def _summary(p: Privacy, summary: str) -> str:
+    """The summary member, and a note when it had to be cut."""
+    if len(summary) <= SUMMARY_LIMIT:
+        return f'"summary":{p.quote(summary)}'
+    cut = p.quote(summary[: SUMMARY_LIMIT - 1] + "…")
+    return f'"summary":{cut},"{TRUNCATED}":["summary"]'
+
+
+def _texts(p: Privacy, **fields: Any) -> str:
+    """Members of those fields that are set, as text."""
+    return ",".join(f'"{key}":{p.quote(text(value))}' for key, value in fields.items() if value is not None)
+
+
+def _plain(**fields: float | None) -> str:
+    """Members of those numbers that are set."""
+    return ",".join(f'"{key}":{value!r}' for key, value in fields.items() if value is not None)
+
+
+def _joined(*members: str) -> str:
+    return ",".join(filter(None, members))
+
+
+def _merged(p: Privacy, start: str, frozen: tuple[Any, ...], known: dict[str, Any]) -> str:
+    """A payload of ours with the caller's members after it; theirs win where both name one."""
+    if not frozen:
+        return f"{{{start}}}"
+    extra = mapping(frozen[0])
+    for more in frozen[1:]:
+        extra.update(mapping(more))
+    if extra.keys() & known.keys():
+        return p.tree({**known, **extra})
+    return f"{{{start},{p.members(extra)}}}"
+
+
 # -- lifecycle ----------------------------------------------------------------------------------
 
 
-def agent_registered(agent_id: Any, kind: Any, version: Any, framework: Any, stuck_threshold: Any) -> Draft:
-    data = _data(type=kind, version=version, framework=framework, stuck_threshold=stuck_threshold)
-    return Draft(EventType.AGENT_REGISTERED, {"summary": f"Agent {agent_id} registered", "data": data})
+def agent_registered(
+    p: Privacy, agent_id: Any, kind: Any, version: Any, framework: Any, stuck_threshold: Any
+) -> Draft:
+    data = _joined(
+        _texts(p, type=kind, version=version, framework=framework), _plain(stuck_threshold=stuck_threshold)
+    )
+    summary = _summary(p, f"Agent {text(agent_id)} registered")
+    return Draft(EventType.AGENT_REGISTERED, f'{{{summary},"data":{{{data}}}}}')
 
 
-def agent_stopped(agent_id: Any) -> Draft:
-    data = {"event": "agent_stopped"}
-    return Draft(EventType.CUSTOM, {"kind": "runtime", "summary": f"Agent {agent_id} stopped", "data": data})
+def agent_stopped(p: Privacy, agent_id: Any) -> Draft:
+    summary = _summary(p, f"Agent {text(agent_id)} stopped")
+    return Draft(EventType.CUSTOM, f'{{"kind":"runtime",{summary},"data":{{"event":"agent_stopped"}}}}')
 
 
-def heartbeat(payload: Any, own: Any) -> Draft:
-    return Draft(EventType.HEARTBEAT, {**mapping(payload), "hiveloop": mapping(own)}, _DEBUG)
+def heartbeat(p: Privacy, payload: Any, own: Any) -> Draft:
+    return Draft(EventType.HEARTBEAT, p.tree({**mapping(payload), "hiveloop": mapping(own)}), _DEBUG)
 
 
-def task_started(task_id: Any, cut: bool) -> Draft:
-    payload: dict[str, Any] = {"summary": f"Task {text(task_id)} started"}
-    if cut:
-        payload[TRUNCATED] = ["task_id"]
-    return Draft(EventType.TASK_STARTED, payload)
+def task_started(p: Privacy, task_id: Any, cut: bool) -> Draft:
+    note = f',"{TRUNCATED}":["task_id"]' if cut else ""
+    return Draft(EventType.TASK_STARTED, f"{{{_summary(p, f'Task {text(task_id)} started')}{note}}}")
 
 
-def task_completed(task_id: Any, status: Any, duration_ns: int, *payloads: Any) -> Draft:
-    payload = _merged({"summary": f"Task {text(task_id)} completed"}, payloads)
-    return Draft(EventType.TASK_COMPLETED, payload, _INFO, text(status) or "success", duration_ns)
+def task_completed(p: Privacy, task_id: Any, status: Any, duration_ns: int, *payloads: Any) -> Draft:
+    summary = f"Task {text(task_id)} completed"
+    payload = _merged(p, _summary(p, summary), payloads, {"summary": summary})
+    return Draft(EventType.TASK_COMPLETED, payload, _INFO, p.text(text(status)) or "success", duration_ns)
 
 
-def task_failed(task_id: Any, error: Any, message: Any, duration_ns: int, *payloads: Any) -> Draft:
-    payload = {"summary": f"Task {text(task_id)} failed", **_failure(error, message)}
-    return Draft(EventType.TASK_FAILED, _merged(payload, payloads), _ERROR, "failure", duration_ns)
+def task_failed(
+    p: Privacy, task_id: Any, error: Any, message: Any, duration_ns: int, *payloads: Any
+) -> Draft:
+    summary = f"Task {text(task_id)} failed"
+    known = {"summary": summary, **_failure(error, message)}
+    start = _joined(_summary(p, summary), _texts(p, **_failure(error, message)))
+    return Draft(EventType.TASK_FAILED, _merged(p, start, payloads, known), _ERROR, "failure", duration_ns)
 
 
-def action_started(name: Any, function: Any) -> Draft:
-    return Draft(EventType.ACTION_STARTED, _action(name, function))
+def action_started(p: Privacy, name: Any, function: Any) -> Draft:
+    return Draft(EventType.ACTION_STARTED, f"{{{_action(p, name, function)}}}")
 
 
-def action_completed(name: Any, function: Any, duration_ns: int, *payloads: Any) -> Draft:
-    payload = _merged(_action(name, function), payloads)
+def action_completed(p: Privacy, name: Any, function: Any, duration_ns: int, *payloads: Any) -> Draft:
+    known = {"action_name": name, "function": function} if function is not None else {"action_name": name}
+    payload = _merged(p, _action(p, name, function), _content(p, payloads), known)
     return Draft(EventType.ACTION_COMPLETED, payload, _INFO, "success", duration_ns)
 
 
 def action_failed(
-    name: Any, function: Any, error: Any, message: Any, duration_ns: int, *payloads: Any
+    p: Privacy, name: Any, function: Any, error: Any, message: Any, duration_ns: int, *payloads: Any
 ) -> Draft:
-    payload = _merged({**_action(name, function), **_failure(error, message)}, payloads)
+    failure = _failure(error, message)
+    known = {"action_name": name, **({} if function is None else {"function": function}), **failure}
+    start = _joined(_action(p, name, function), _texts(p, **failure))
+    payload = _merged(p, start, _content(p, payloads), known)
     return Draft(EventType.ACTION_FAILED, payload, _ERROR, "failure", duration_ns)
 
 
-def _action(name: Any, function: Any) -> dict[str, Any]:
-    payload = {"action_name": text(name)}
-    if function is not None:
-        payload["function"] = text(function)
-    return payload
+def _action(p: Privacy, name: Any, function: Any) -> str:
+    if function is None:
+        return f'"action_name":{p.quote(text(name))}'
+    return f'"action_name":{p.quote(text(name))},"function":{p.quote(text(function))}'
+
+
+def _content(p: Privacy, payloads: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The payloads of an action, without what its tool was given and returned unless that may leave."""
+    if p.captures:
+        return payloads
+    kept = ({key: v for key, v in mapping(extra).items() if key not in CONTENT_KEYS} for extra in payloads)
+    return tuple(extra for extra in kept if extra)
 
 
 def _failure(error: Any, message: Any) -> dict[str, Any]:
     return {} if error is None else {"exception_type": text(error), "exception_message": text(message)}
 
 
-def _merged(payload: dict[str, Any], more: tuple[Any, ...]) -> dict[str, Any]:
-    for extra in more:
-        payload.update(mapping(extra))
-    return payload
-
-
 # -- well-known kinds ---------------------------------------------------------------------------
 
 
 def _custom(
-    kind: str, summary: str, data: dict[str, Any], tags: list[str], severity: Severity = _INFO
+    p: Privacy, kind: str, summary: str, data: str, tags: str, severity: Severity = _INFO, note: str = ""
 ) -> Draft:
-    return Draft(EventType.CUSTOM, {"kind": kind, "summary": summary, "data": data, "tags": tags}, severity)
+    """A custom event; `data` and `tags` are members and items as JSON text."""
+    told = _summary(p, summary)
+    return Draft(
+        EventType.CUSTOM, f'{{"kind":"{kind}",{told},"data":{{{data}}},"tags":[{tags}]{note}}}', severity
+    )
 
 
 def llm_call(
+    p: Privacy,
     name: Any,
     model: Any,
     tokens_in: Any,
@@ -230,185 +281,234 @@ def llm_call(
     metadata: Any,
 ) -> Draft:
     name, model = text(name), text(model)
-    data: dict[str, Any] = {"name": name, "model": model}
     tokens_in, tokens_out = whole(tokens_in, "tokens_in"), whole(tokens_out, "tokens_out")
     cost, duration_ms = number(cost, "cost"), whole(duration_ms, "duration_ms")
+    data = f'"name":{p.quote(name)},"model":{p.quote(model)}'
     if tokens_in is not None:
-        data["tokens_in"] = tokens_in
+        data += f',"tokens_in":{p.tree(tokens_in)}'
     if tokens_out is not None:
-        data["tokens_out"] = tokens_out
+        data += f',"tokens_out":{p.tree(tokens_out)}'
     if cost is not None:
-        data["cost"] = cost
+        data += f',"cost":{p.tree(cost)}'
     if duration_ms is not None:
-        data["duration_ms"] = duration_ms
-    if prompt_preview is not None:
-        data["prompt_preview"] = text(prompt_preview)
-    if response_preview is not None:
-        data["response_preview"] = text(response_preview)
+        data += f',"duration_ms":{p.tree(duration_ms)}'
+    note = ""
+    if p.captures and (prompt_preview is not None or response_preview is not None):
+        previews, note = _previews(p, prompt_preview=prompt_preview, response_preview=response_preview)
+        data += previews
     if metadata is not None:
-        data["metadata"] = mapping(metadata)
-    return _custom("llm_call", f"{name} → {model}{_usage(tokens_in, tokens_out, cost)}", data, ["llm"])
+        data += f',"metadata":{p.tree(mapping(metadata))}'
+    summary = f"{name} → {model}{_usage(tokens_in, tokens_out, cost)}"
+    return _custom(p, "llm_call", summary, data, '"llm"', _INFO, note)
+
+
+def _previews(p: Privacy, **previews: Any) -> tuple[str, str]:
+    """The members of the previews, and a note of those that were cut."""
+    limit = p.preview_max_chars
+    texts = {key: text(value) for key, value in previews.items() if value is not None}
+    members = "".join(f',"{key}":{p.quote(value[:limit])}' for key, value in texts.items())
+    cut = ",".join(f'"{key}"' for key, value in texts.items() if len(value) > limit)
+    return members, f',"{TRUNCATED}":[{cut}]' if cut else ""
 
 
 def _usage(tokens_in: int | None, tokens_out: int | None, cost: float | None) -> str:
-    parts = [
-        f"{count} {word}" for count, word in ((tokens_in, "in"), (tokens_out, "out")) if count is not None
-    ]
-    shown = [" / ".join(parts)] if parts else []
-    if cost is not None:
-        shown.append("$" + (f"{cost:.6f}".rstrip("0").rstrip(".") or "0"))
-    return f" ({', '.join(shown)})" if shown else ""
+    if tokens_in is not None and tokens_out is not None:
+        tokens = f"{tokens_in} in / {tokens_out} out"
+    elif tokens_in is None and tokens_out is None:
+        tokens = ""
+    else:
+        tokens = f"{tokens_in} in" if tokens_out is None else f"{tokens_out} out"
+    if cost is None:
+        return f" ({tokens})" if tokens else ""
+    price = "$" + (f"{cost:.6f}".rstrip("0").rstrip(".") or "0")
+    return f" ({tokens}, {price})" if tokens else f" ({price})"
 
 
-def queue_snapshot(depth: Any, oldest_age_seconds: Any, queued: Any, processing: Any) -> Draft:
-    depth = whole(depth, "depth") or 0
-    oldest = number(oldest_age_seconds, "oldest_age_seconds")
-    data: dict[str, Any] = {"depth": depth}
-    if oldest is not None:
-        data["oldest_age_seconds"] = oldest
-    if queued is not None:
-        data["items"] = items(queued, "items")
-    if processing is not None:
-        data["processing"] = mapping(processing)
-    age = "" if oldest is None else f", oldest {round(oldest)}s"
-    return _custom("queue_snapshot", f"Queue: {depth} items{age}", data, ["queue"], _DEBUG)
+def queue_snapshot(p: Privacy, depth: Any, oldest_age_seconds: Any, queued: Any, processing: Any) -> Draft:
+    state = {
+        "depth": depth,
+        "oldest_age_seconds": oldest_age_seconds,
+        "items": None if queued is None else items(queued, "items"),
+        "processing": None if processing is None else mapping(processing),
+    }
+    return _queue(p, state)
 
 
-def queue_provided(provided: Any) -> Draft:
+def queue_provided(p: Privacy, provided: Any) -> Draft:
     """A queue snapshot from a `queue_provider` callback: the same, with the caller's extra keys."""
-    state = mapping(provided)
-    draft = queue_snapshot(
-        state.pop("depth", 0),
-        state.pop("oldest_age_seconds", None),
-        freeze(state.pop("items", None)),
-        freeze(state.pop("processing", None)),
-    )
-    draft.payload["data"].update(state)
-    return draft
+    return _queue(p, mapping(provided))
+
+
+def _queue(p: Privacy, state: dict[str, Any]) -> Draft:
+    depth = whole(state.get("depth"), "depth") or 0
+    oldest = number(state.get("oldest_age_seconds"), "oldest_age_seconds")
+    fields = {**state, "depth": depth, "oldest_age_seconds": oldest}
+    data = p.members({key: value for key, value in fields.items() if value is not None})
+    age = "" if oldest is None else f", oldest {round(oldest)}s"
+    return _custom(p, "queue_snapshot", f"Queue: {depth} items{age}", data, '"queue"', _DEBUG)
 
 
 def todo(
-    todo_id: Any, action: Any, summary: Any, priority: Any, source: Any, context: Any, due_by: Any
+    p: Privacy,
+    todo_id: Any,
+    action: Any,
+    summary: Any,
+    priority: Any,
+    source: Any,
+    context: Any,
+    due_by: Any,
 ) -> Draft:
     action = text(action)
-    data = _data(
+    data = _texts(
+        p,
         todo_id=text(todo_id),
         action=action,
-        priority=optional_text(priority),
-        source=optional_text(source),
-        context=optional_text(context),
-        due_by=optional_text(due_by),
+        priority=priority,
+        source=source,
+        context=context,
+        due_by=due_by,
     )
-    return _custom("todo", text(summary), data, ["todo", action], _todo_severity(data))
+    severity = _WARN if action == "failed" else _INFO
+    return _custom(p, "todo", text(summary), data, f'"todo",{p.quote(action)}', severity)
 
 
-def scheduled(planned: Any) -> Draft:
+def scheduled(p: Privacy, planned: Any) -> Draft:
     entries = items(planned, "items")
     runs = [e["next_run"] for e in entries if is_dict(e) and isinstance(e.get("next_run"), str)]
     following = f", next at {min(runs)}" if runs else ""
-    return _custom(
-        "scheduled", f"{len(entries)} scheduled items{following}", {"items": entries}, ["scheduled"]
-    )
+    summary = f"{len(entries)} scheduled items{following}"
+    return _custom(p, "scheduled", summary, f'"items":{p.tree(entries)}', '"scheduled"')
 
 
 def issue(
-    summary: Any, severity: Any, issue_id: Any, category: Any, context: Any, occurrence_count: Any
+    p: Privacy, summary: Any, severity: Any, issue_id: Any, category: Any, context: Any, occurrence_count: Any
 ) -> Draft:
-    severity, category = text(severity).lower(), optional_text(category)
-    data = _data(
-        severity=severity,
-        action="reported",
-        issue_id=optional_text(issue_id),
-        category=category,
-        context=None if context is None else mapping(context),
-        occurrence_count=whole(occurrence_count, "occurrence_count"),
+    severity = text(severity).lower()
+    data = _joined(
+        _texts(p, severity=severity, action="reported", issue_id=issue_id, category=category),
+        "" if context is None else f'"context":{p.tree(mapping(context))}',
+        _plain(occurrence_count=whole(occurrence_count, "occurrence_count")),
     )
-    tags = ["issue"] if category is None else ["issue", category]
-    return _custom("issue", text(summary), data, tags, _issue_severity(data))
+    tags = '"issue"' if category is None else f'"issue",{p.quote(text(category))}'
+    return _custom(p, "issue", text(summary), data, tags, _BY_ISSUE.get(severity, _INFO))
 
 
-def issue_resolved(summary: Any, issue_id: Any) -> Draft:
-    data = _data(severity="low", action="resolved", issue_id=optional_text(issue_id))
-    return _custom("issue", text(summary), data, ["issue", "resolved"])
+def issue_resolved(p: Privacy, summary: Any, issue_id: Any) -> Draft:
+    data = _texts(p, severity="low", action="resolved", issue_id=issue_id)
+    return _custom(p, "issue", text(summary), data, '"issue","resolved"')
 
 
-def plan(goal: Any, steps: Any, revision: Any) -> Draft:
+def plan(p: Privacy, goal: Any, steps: Any, revision: Any) -> Draft:
     goal = text(goal)
-    listed = [{"index": i, "description": text(freeze(s))} for i, s in enumerate(items(steps, "steps"))]
-    data = {"goal": goal, "steps": listed, "revision": whole(revision, "revision") or 0}
-    return _custom("plan_created", goal, data, ["plan", "created"])
+    quoted = (p.quote(text(freeze(step))) for step in items(steps, "steps"))
+    listed = ",".join(f'{{"index":{i},"description":{step}}}' for i, step in enumerate(quoted))
+    data = f'"goal":{p.quote(goal)},"steps":[{listed}],"revision":{whole(revision, "revision") or 0}'
+    return _custom(p, "plan_created", goal, data, '"plan","created"')
 
 
 def plan_step(
-    step_index: Any, action: Any, summary: Any, total_steps: Any, turns: Any, tokens: Any, plan_revision: Any
+    p: Privacy,
+    step_index: Any,
+    action: Any,
+    summary: Any,
+    total_steps: Any,
+    turns: Any,
+    tokens: Any,
+    plan_revision: Any,
 ) -> Draft:
     index, action = whole(step_index, "step_index") or 0, text(action)
-    data = _data(
-        step_index=index,
-        total_steps=whole(total_steps, "total_steps"),
-        action=action,
-        turns=whole(turns, "turns"),
-        tokens=whole(tokens, "tokens"),
-        plan_revision=whole(plan_revision, "plan_revision"),
+    data = _joined(
+        _plain(step_index=index, total_steps=whole(total_steps, "total_steps")),
+        f'"action":{p.quote(action)}',
+        _plain(
+            turns=whole(turns, "turns"),
+            tokens=whole(tokens, "tokens"),
+            plan_revision=whole(plan_revision, "plan_revision"),
+        ),
     )
+    told = f"Step {index} {action}: {text(summary)}"
     severity = _ERROR if action == "failed" else _INFO
-    return _custom(
-        "plan_step", f"Step {index} {action}: {text(summary)}", data, ["plan", f"step_{action}"], severity
-    )
+    return _custom(p, "plan_step", told, data, f'"plan",{p.quote(f"step_{action}")}', severity)
 
 
 # -- narrative ----------------------------------------------------------------------------------
 
 
-def escalated(summary: Any, assigned_to: Any, reason: Any, parent: Any) -> Draft:
-    data = _data(assigned_to=optional_text(assigned_to), reason=optional_text(reason))
-    return _narrative(EventType.ESCALATED, summary, data, parent, _WARN)
+def escalated(p: Privacy, summary: Any, assigned_to: Any, reason: Any, parent: Any) -> Draft:
+    data = _texts(p, assigned_to=assigned_to, reason=reason)
+    return _narrative(p, EventType.ESCALATED, summary, data, parent, _WARN)
 
 
-def approval_requested(summary: Any, approver: Any, reason: Any, parent: Any) -> Draft:
-    data = _data(approver=optional_text(approver), reason=optional_text(reason))
-    return _narrative(EventType.APPROVAL_REQUESTED, summary, data, parent)
+def approval_requested(p: Privacy, summary: Any, approver: Any, reason: Any, parent: Any) -> Draft:
+    data = _texts(p, approver=approver, reason=reason)
+    return _narrative(p, EventType.APPROVAL_REQUESTED, summary, data, parent)
 
 
-def approval_received(summary: Any, approved_by: Any, decision: Any, reason: Any, parent: Any) -> Draft:
-    data = _data(
-        decision=text(decision) or "approved",
-        approved_by=optional_text(approved_by),
-        reason=optional_text(reason),
+def approval_received(
+    p: Privacy, summary: Any, approved_by: Any, decision: Any, reason: Any, parent: Any
+) -> Draft:
+    data = _texts(p, decision=text(decision) or "approved", approved_by=approved_by, reason=reason)
+    return _narrative(p, EventType.APPROVAL_RECEIVED, summary, data, parent)
+
+
+def retry_started(
+    p: Privacy, summary: Any, attempt: Any, backoff_seconds: Any, reason: Any, parent: Any
+) -> Draft:
+    numbers = _plain(
+        attempt=whole(attempt, "attempt"), backoff_seconds=number(backoff_seconds, "backoff_seconds")
     )
-    return _narrative(EventType.APPROVAL_RECEIVED, summary, data, parent)
-
-
-def retry_started(summary: Any, attempt: Any, backoff_seconds: Any, reason: Any, parent: Any) -> Draft:
-    data = _data(
-        attempt=whole(attempt, "attempt"),
-        backoff_seconds=number(backoff_seconds, "backoff_seconds"),
-        reason=optional_text(reason),
-    )
-    return _narrative(EventType.RETRY_STARTED, summary, data, parent, _WARN)
+    data = _joined(numbers, _texts(p, reason=reason))
+    return _narrative(p, EventType.RETRY_STARTED, summary, data, parent, _WARN)
 
 
 def _narrative(
-    type_: EventType, summary: Any, data: dict[str, Any], parent: Any, severity: Severity = _INFO
+    p: Privacy, type_: EventType, summary: Any, data: str, parent: Any, severity: Severity = _INFO
 ) -> Draft:
-    payload: dict[str, Any] = {"summary": text(summary)}
-    if data:
-        payload["data"] = data
-    return Draft(type_, payload, severity, parent_event_id=optional_text(parent))
+    details = f',"data":{{{data}}}' if data else ""
+    payload = f"{{{_summary(p, text(summary))}{details}}}"
+    return Draft(type_, payload, severity, parent_event_id=_parent(p, parent))
+
+
+def _parent(p: Privacy, parent: Any) -> str | None:
+    return None if parent is None else p.text(text(parent))
 
 
 # -- anything else ------------------------------------------------------------------------------
 
 
-def event(event_type: Any, payload: Any, severity: Any, parent: Any) -> Draft:
+def event(p: Privacy, event_type: Any, payload: Any, severity: Any, parent: Any) -> Draft:
     """Build an event of the caller's choice; a type that is not ours becomes a custom kind."""
     name, content = text(event_type), mapping(payload)
     type_ = _TYPES.get(name)
     if type_ is None:
         type_ = EventType.CUSTOM
         content = {"kind": name, **content, "original_type": name}
-    default = _default_severity(type_, content)
-    return Draft(type_, content, severity_of(severity, default), parent_event_id=optional_text(parent))
+    loudness = severity_of(severity, _default_severity(type_, content))
+    return Draft(type_, p.tree(_limited(p, type_, content)), loudness, parent_event_id=_parent(p, parent))
+
+
+def _limited(p: Privacy, type_: EventType, content: dict[str, Any]) -> dict[str, Any]:
+    """Apply to a payload of the caller's making what the sensors apply to theirs."""
+    summary = content.get("summary")
+    if isinstance(summary, str) and len(summary) > SUMMARY_LIMIT:
+        content["summary"] = summary[: SUMMARY_LIMIT - 1] + "…"
+        content[TRUNCATED] = ["summary"]
+    if not p.captures and type_.startswith("action_"):
+        content = {key: value for key, value in content.items() if key not in CONTENT_KEYS}
+    data = content.get("data")
+    if content.get("kind") == "llm_call" and is_dict(data):
+        for key in ("prompt_preview", "response_preview"):
+            if key in data:
+                _limit_preview(p, data, key)
+    return content
+
+
+def _limit_preview(p: Privacy, data: dict[str, Any], key: str) -> None:
+    value = data[key]
+    if not p.captures:
+        del data[key]
+    elif isinstance(value, str):
+        data[key] = value[: p.preview_max_chars]
 
 
 def _default_severity(type_: EventType, payload: dict[str, Any]) -> Severity:
@@ -419,24 +519,14 @@ def _default_severity(type_: EventType, payload: dict[str, Any]) -> Severity:
     match payload.get("kind"):
         case "queue_snapshot":
             return _DEBUG
-        case "todo":
-            return _todo_severity(data)
+        case "todo" if data.get("action") == "failed":
+            return _WARN
         case "plan_step" if data.get("action") == "failed":
             return _ERROR
-        case "issue":
-            return _issue_severity(data)
+        case "issue" if data.get("action", "reported") == "reported":
+            return _BY_ISSUE.get(str(data.get("severity")), _INFO)
         case _:
             return _INFO
-
-
-def _todo_severity(data: dict[str, Any]) -> Severity:
-    return _WARN if data.get("action") == "failed" else _INFO
-
-
-def _issue_severity(data: dict[str, Any]) -> Severity:
-    if data.get("action", "reported") != "reported":
-        return _INFO
-    return _BY_ISSUE.get(str(data.get("severity")), _INFO)
 
 
 # -- tools --------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import socket
@@ -325,7 +326,14 @@ def _probe(config: Config) -> Event:
         sdk_version=f"hiveloop-{hiveloop.__version__}",
     )
     payload = {"kind": "runtime", "summary": "Probe of hiveloop doctor", "data": {"event": "doctor_probe"}}
-    return Event(str(uuid.uuid4()), time.time_ns(), EventType.CUSTOM, Severity.DEBUG, agent, payload=payload)
+    return Event(
+        str(uuid.uuid4()),
+        time.time_ns(),
+        EventType.CUSTOM,
+        Severity.DEBUG,
+        agent,
+        payload_json=json.dumps(payload),
+    )
 
 
 def _verdict(outcome: Outcome, started: float) -> Check:

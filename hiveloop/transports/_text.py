@@ -87,10 +87,7 @@ def text_of(value: object) -> str:
     """Return clean text for a payload value that should be text; empty for None."""
     if isinstance(value, str):
         return clean(value)
-    try:
-        return "" if value is None else clean(str(value))
-    except ValueError:
-        return "(a very large number)"  # Python refuses to print an int of over 4300 digits
+    return "" if value is None else clean(str(value))
 
 
 def mapping_of(value: object) -> dict[str, Any]:

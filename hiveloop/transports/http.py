@@ -112,7 +112,7 @@ class HttpTransport(Transport):
     def prepare(self, batch: Batch) -> object:
         """Encode a batch; in small slices while little waits, to leave the interpreter to the agent."""
         paced = batch.backlog < MAX_EVENTS
-        texts: list[str] = []
+        texts: list[bytes] = []
         for event in batch.events:
             texts.append(encode_event(event))
             if paced and len(texts) % _BREATH_EVENTS == 0:

@@ -81,9 +81,9 @@ class JsonlTransport(Transport):
 
     def prepare(self, batch: Batch) -> Pending:
         """Encode a batch. Runs on the delivery thread."""
-        agents: dict[int, str] = {}
-        lines = [_line(event, agents) for event in batch.events]
-        return Pending.of(batch, "".join(lines))
+        agents: dict[int, bytes] = {}
+        lines = b"".join(_line(event, agents) for event in batch.events)
+        return Pending.of(batch, lines.decode("utf-8"))
 
     def send(self, prepared: object, timeout: float) -> Outcome:
         """Append the lines.
@@ -100,13 +100,12 @@ class JsonlTransport(Transport):
             self._file.close(timeout)
 
 
-def _line(event: Event, agents: dict[int, str]) -> str:
+def _line(event: Event, agents: dict[int, bytes]) -> bytes:
     agent = agents.get(id(event.agent))
     if agent is None:
-        agent = agents[id(event.agent)] = json.dumps(
-            envelope(event.agent), ensure_ascii=False, separators=(",", ":")
-        )[1:]
-    return f"{encode_event(event)[:-1]},{agent}\n"
+        text = json.dumps(envelope(event.agent), ensure_ascii=False, separators=(",", ":"))
+        agent = agents[id(event.agent)] = text[1:].encode("utf-8", "replace")
+    return b"%b,%b\n" % (encode_event(event)[:-1], agent)
 
 
 def _check(name: str, max_bytes: int, backups: int) -> None:
@@ -150,7 +149,7 @@ class _File:
 
     def write(self, pending: Pending, timeout: float) -> Outcome:
         self._notice_fork()
-        data = pending.text.encode("utf-8", "replace")
+        data = pending.text.encode("utf-8")
         deadline = time.monotonic() + min(timeout, _LOCK_SECONDS)
         with self._lock:
             for _ in range(_MOST_MOVES):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -68,7 +69,7 @@ class Script:
             action=action,
             status=status,
             duration_ms=duration_ms,
-            payload_json=json.dumps(content),
+            payload_json=json.dumps(content, ensure_ascii=False),
             size=200,
         )
 
