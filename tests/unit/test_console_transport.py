@@ -358,7 +358,7 @@ def test_markup_is_text() -> None:
     assert ":smile:" in colored[0]
 
 
-ODD = [None, True, 3, -1.5, float("nan"), 10**400, 10**5000, "", "x", [], [1], {}, {"a": 1}]
+ODD = [None, True, 3, -1.5, float("nan"), 10**400, "", "x", [], [1], {}, {"a": 1}]
 
 
 @pytest.mark.parametrize("odd", ODD, ids=range(len(ODD)))
