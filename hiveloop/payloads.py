@@ -10,7 +10,7 @@ limits and severity defaults.
 
 from __future__ import annotations
 
-import math
+import json
 import time
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -47,6 +47,7 @@ _ALIASES = {
     "information": _INFO,
     "notice": _INFO,
 }
+_LARGEST = 2**63
 _TYPES: dict[str, EventType] = {t.value: t for t in EventType}
 _SEVERITIES: dict[str, Severity] = {s.value: s for s in Severity}
 
@@ -76,12 +77,12 @@ def text(value: Any) -> str:
 
 
 def number(value: Any, name: str) -> Any:
-    """Return a finite number, or None with a notice when there is none to be had."""
-    if value is None or type(value) is int:
-        return value  # the usual case first
+    """Return a finite number of at most 64 bits, or None with a notice when there is none to be had."""
+    if value is None:
+        return None
     if type(value) is str:
         value = _parsed(value)
-    if type(value) in (int, float, bool) and math.isfinite(value):
+    if type(value) in (int, float, bool) and -_LARGEST < value < _LARGEST:  # false for NaN
         return value
     notice(f"argument {name}", "hiveloop: left out %s: not a finite number", name)
     return None
@@ -89,7 +90,7 @@ def number(value: Any, name: str) -> Any:
 
 def whole(value: Any, name: str) -> int | None:
     """Return a whole number (of tokens, attempts, steps), rounding what is not one."""
-    if type(value) is int or value is None:
+    if value is None or (type(value) is int and -_LARGEST < value < _LARGEST):
         return value
     found = number(value, name)
     return None if found is None else round(found)
@@ -156,23 +157,33 @@ def _texts(p: Privacy, **fields: Any) -> str:
 
 def _plain(**fields: float | None) -> str:
     """Members of those numbers that are set."""
-    return ",".join(f'"{key}":{value!r}' for key, value in fields.items() if value is not None)
+    return ",".join(f'"{key}":{_number_text(v)}' for key, v in fields.items() if v is not None)
+
+
+def _number_text(value: float) -> str:
+    return repr(int(value)) if value is True or value is False else repr(value)
 
 
 def _joined(*members: str) -> str:
     return ",".join(filter(None, members))
 
 
-def _merged(p: Privacy, start: str, frozen: tuple[Any, ...], known: dict[str, Any]) -> str:
-    """A payload of ours with the caller's members after it; theirs win where both name one."""
+def _merged(p: Privacy, start: str, ours: tuple[str, ...], frozen: tuple[Any, ...]) -> str:
+    """A payload of ours with the caller's members after it; where both have a key, the caller's counts."""
     if not frozen:
         return f"{{{start}}}"
     extra = mapping(frozen[0])
     for more in frozen[1:]:
         extra.update(mapping(more))
-    if extra.keys() & known.keys():
-        return p.tree({**known, **extra})
+    for key in ours:
+        if key in extra:
+            return p.tree({**json.loads(f"{{{start}}}"), **extra})
     return f"{{{start},{p.members(extra)}}}"
+
+
+_SUMMARY = ("summary",)
+_ACTION = ("action_name", "function")
+_FAILURE = ("exception_type", "exception_message")
 
 
 # -- lifecycle ----------------------------------------------------------------------------------
@@ -203,18 +214,16 @@ def task_started(p: Privacy, task_id: Any, cut: bool) -> Draft:
 
 
 def task_completed(p: Privacy, task_id: Any, status: Any, duration_ns: int, *payloads: Any) -> Draft:
-    summary = f"Task {text(task_id)} completed"
-    payload = _merged(p, _summary(p, summary), payloads, {"summary": summary})
+    payload = _merged(p, _summary(p, f"Task {text(task_id)} completed"), _SUMMARY, payloads)
     return Draft(EventType.TASK_COMPLETED, payload, _INFO, p.text(text(status)) or "success", duration_ns)
 
 
 def task_failed(
     p: Privacy, task_id: Any, error: Any, message: Any, duration_ns: int, *payloads: Any
 ) -> Draft:
-    summary = f"Task {text(task_id)} failed"
-    known = {"summary": summary, **_failure(error, message)}
-    start = _joined(_summary(p, summary), _texts(p, **_failure(error, message)))
-    return Draft(EventType.TASK_FAILED, _merged(p, start, payloads, known), _ERROR, "failure", duration_ns)
+    start = _joined(_summary(p, f"Task {text(task_id)} failed"), _failure(p, error, message))
+    payload = _merged(p, start, _SUMMARY + _FAILURE, payloads)
+    return Draft(EventType.TASK_FAILED, payload, _ERROR, "failure", duration_ns)
 
 
 def action_started(p: Privacy, name: Any, function: Any) -> Draft:
@@ -222,18 +231,15 @@ def action_started(p: Privacy, name: Any, function: Any) -> Draft:
 
 
 def action_completed(p: Privacy, name: Any, function: Any, duration_ns: int, *payloads: Any) -> Draft:
-    known = {"action_name": name, "function": function} if function is not None else {"action_name": name}
-    payload = _merged(p, _action(p, name, function), _content(p, payloads), known)
+    payload = _merged(p, _action(p, name, function), _ACTION, _content(p, payloads))
     return Draft(EventType.ACTION_COMPLETED, payload, _INFO, "success", duration_ns)
 
 
 def action_failed(
     p: Privacy, name: Any, function: Any, error: Any, message: Any, duration_ns: int, *payloads: Any
 ) -> Draft:
-    failure = _failure(error, message)
-    known = {"action_name": name, **({} if function is None else {"function": function}), **failure}
-    start = _joined(_action(p, name, function), _texts(p, **failure))
-    payload = _merged(p, start, _content(p, payloads), known)
+    start = _joined(_action(p, name, function), _failure(p, error, message))
+    payload = _merged(p, start, _ACTION + _FAILURE, _content(p, payloads))
     return Draft(EventType.ACTION_FAILED, payload, _ERROR, "failure", duration_ns)
 
 
@@ -251,8 +257,8 @@ def _content(p: Privacy, payloads: tuple[Any, ...]) -> tuple[Any, ...]:
     return tuple(extra for extra in kept if extra)
 
 
-def _failure(error: Any, message: Any) -> dict[str, Any]:
-    return {} if error is None else {"exception_type": text(error), "exception_message": text(message)}
+def _failure(p: Privacy, error: Any, message: Any) -> str:
+    return "" if error is None else _texts(p, exception_type=error, exception_message=text(message))
 
 
 # -- well-known kinds ---------------------------------------------------------------------------
@@ -285,13 +291,13 @@ def llm_call(
     cost, duration_ms = number(cost, "cost"), whole(duration_ms, "duration_ms")
     data = f'"name":{p.quote(name)},"model":{p.quote(model)}'
     if tokens_in is not None:
-        data += f',"tokens_in":{p.tree(tokens_in)}'
+        data += f',"tokens_in":{tokens_in}'
     if tokens_out is not None:
-        data += f',"tokens_out":{p.tree(tokens_out)}'
+        data += f',"tokens_out":{tokens_out}'
     if cost is not None:
-        data += f',"cost":{p.tree(cost)}'
+        data += f',"cost":{_number_text(cost)}'
     if duration_ms is not None:
-        data += f',"duration_ms":{p.tree(duration_ms)}'
+        data += f',"duration_ms":{duration_ms}'
     note = ""
     if p.captures and (prompt_preview is not None or response_preview is not None):
         previews, note = _previews(p, prompt_preview=prompt_preview, response_preview=response_preview)
@@ -417,15 +423,15 @@ def plan_step(
     plan_revision: Any,
 ) -> Draft:
     index, action = whole(step_index, "step_index") or 0, text(action)
-    data = _joined(
-        _plain(step_index=index, total_steps=whole(total_steps, "total_steps")),
-        f'"action":{p.quote(action)}',
-        _plain(
-            turns=whole(turns, "turns"),
-            tokens=whole(tokens, "tokens"),
-            plan_revision=whole(plan_revision, "plan_revision"),
-        ),
-    )
+    data = f'"step_index":{index},"action":{p.quote(action)}'
+    if (total := whole(total_steps, "total_steps")) is not None:
+        data += f',"total_steps":{total}'
+    if (spent := whole(turns, "turns")) is not None:
+        data += f',"turns":{spent}'
+    if (spent := whole(tokens, "tokens")) is not None:
+        data += f',"tokens":{spent}'
+    if (revision := whole(plan_revision, "plan_revision")) is not None:
+        data += f',"plan_revision":{revision}'
     told = f"Step {index} {action}: {text(summary)}"
     severity = _ERROR if action == "failed" else _INFO
     return _custom(p, "plan_step", told, data, f'"plan",{p.quote(f"step_{action}")}', severity)
