@@ -34,7 +34,7 @@ class Plan:
 
     rounds: int | None = 2
     seconds: float | None = None
-    interval: float = 9.0
+    interval: float = 10.0
     limit: int = 25
 
 
