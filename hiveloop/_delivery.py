@@ -227,9 +227,9 @@ class _Journal:
                 self._outage(f"cannot deliver ({reason}); events are kept and sent later", now, lane)
             case Misconfigured(reason):
                 self._outage(f"stopped sending: {reason}; events are kept", now, lane)
-            case Delivered(rejected, warnings):
+            case Delivered(rejected, warnings, reason):
                 logger.debug("hiveloop: %s: batch delivered", self._name)
-                self._arrived(rejected, warnings, now)
+                self._arrived(rejected, warnings, reason, now)
             case Refused(reason):
                 self._refused(reason, now)
             case _:
@@ -249,12 +249,13 @@ class _Journal:
                 "hiveloop: %s: still %s; %d waiting, %d dropped", self._name, message, waiting, lost
             )
 
-    def _arrived(self, rejected: tuple[str, ...], warnings: tuple[str, ...], now: float) -> None:
+    def _arrived(self, rejected: tuple[str, ...], warnings: tuple[str, ...], reason: str, now: float) -> None:
         if self._since is not None:
             logger.warning("hiveloop: %s: delivering again after %.0f s", self._name, now - self._since)
             self._since = None
         if rejected:
-            self._refused(f"{len(rejected)} events rejected by the receiver, first {rejected[0]}", now)
+            why = f": {reason}" if reason else ""
+            self._refused(f"{len(rejected)} events rejected by the receiver, first {rejected[0]}{why}", now)
         for warning in warnings:
             logger.debug("hiveloop: %s: receiver warns: %s", self._name, warning)
 

@@ -83,15 +83,16 @@ def freeze(value: object) -> Any:
     return copy if type(copy) in _ATOMS or type(copy) is str else marshal.dumps(copy)
 
 
-def freeze_mapping(value: object) -> bytes | None:
+def freeze_mapping(payload: object) -> bytes | None:
     """Freeze a payload, which must be a mapping.
 
     Anything else is kept under the key "value", so that a mistake is seen on the dashboard instead
     of being lost. None and an empty mapping freeze to None.
     """
+    value: Any = payload
     if value is None:
         return None
-    if type(value) is dict:
+    if type(payload) is dict:
         try:
             if _quick_look(value, _QUICK_NODES, _QUICK_DEPTH) != _TOO_MUCH:
                 return marshal.dumps(value) if value else None

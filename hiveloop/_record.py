@@ -57,9 +57,7 @@ class EventBuilder:
         type_, payload, severity, status, duration_ns, parent = make(privacy, *arguments)
         payload = privacy.finished(payload)
         agent, task, action = source.describe(privacy)
-        # The tuple's own constructor: the one with names costs as much as all lines above.
-        return tuple.__new__(
-            Event,
+        return Event._make(
             (
                 id_text(number),
                 time_ns,
@@ -73,7 +71,7 @@ class EventBuilder:
                 parent,
                 payload,
                 len(payload) + _FRAME_BYTES,
-            ),
+            )
         )
 
     def trimmed(self, event: Event) -> Event:

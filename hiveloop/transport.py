@@ -74,10 +74,12 @@ class Delivered(NamedTuple):
     Attributes:
         rejected: event ids refused one by one; counted and logged, never sent again.
         warnings: texts worth a debug line.
+        reason: why the first of the rejected ones was, for the log.
     """
 
     rejected: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    reason: str = ""
 
 
 class Retry(NamedTuple):

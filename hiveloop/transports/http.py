@@ -187,11 +187,15 @@ def outcome_of(answer: Answer) -> Outcome:
     return Refused(f"HTTP {status}{_error_word(answer)}")
 
 
-def _delivered(answer: Answer) -> Delivered:
+def _delivered(answer: Answer) -> Outcome:
+    if "html" in answer.headers.get("Content-Type", "").lower():  # a captive portal, or some other server
+        return Misconfigured("a web page answered instead of a HiveBoard; check endpoint")
     body = _json(answer)
-    errors, warnings = body.get("errors"), body.get("warnings")
-    rejected = tuple(str(error["event_id"]) for error in _dicts(errors) if error.get("event_id"))
-    return Delivered(rejected, tuple(str(w.get("warning", "")) for w in _dicts(warnings)))
+    rejected = [error for error in _dicts(body.get("errors")) if error.get("event_id")]
+    first = rejected[0] if rejected else {}
+    reason = "; ".join(str(first[key])[:200] for key in ("error", "message") if key in first)
+    warnings = tuple(str(warning.get("warning", "")) for warning in _dicts(body.get("warnings")))
+    return Delivered(tuple(str(error["event_id"]) for error in rejected), warnings, reason)
 
 
 def _dicts(values: Any) -> list[dict[str, Any]]:
