@@ -57,15 +57,19 @@ class Agent:
     def __init__(self, info: AgentInfo, pipeline: Pipeline) -> None:
         self.info = info
         self.progress_ns = time_ns()
-        self.has_hooks = bool(pipeline.hooks)
         self.heartbeat_interval = 30.0
         self.heartbeat_payload: Callback | None = None
         self.queue_provider: Callback | None = None
         self.stuck_threshold: float = 300
-        self._pipeline = pipeline
-        self.put = pipeline.emit
+        self.route(pipeline)
         self.retired = False
         self.open_scopes: dict[int, Task | Action] = {}
+
+    def route(self, pipeline: Pipeline) -> None:
+        """Report through a pipeline from now on; `HiveBoard.divert` calls it."""
+        self._pipeline = pipeline
+        self.put = pipeline.emit
+        self.has_hooks = bool(pipeline.hooks)
 
     @property
     def agent_id(self) -> str:

@@ -94,6 +94,7 @@ class HiveBoard:
         )
         self._privacy = privacy
         self._pipeline = Pipeline(transports, EventBuilder(privacy), options, self._first_event)
+        self._route = self._pipeline
         self._heartbeats = Heartbeats(options.clock, self._pipeline.pressure)
         renew_in_children(self)
 
@@ -143,7 +144,7 @@ class HiveBoard:
             agent = self._agents.get(name)
             new = agent is None
             if agent is None:
-                agent = self._agents[name] = Agent(self._info(name), self._pipeline)
+                agent = self._agents[name] = Agent(self._info(name), self._route)
             before = (agent.info, agent.stuck_threshold)
             passed = {k: freeze_text(v, 256) for k, v in given.items() if _is_passed(v)}
             changes: dict[str, Any] = {k: self._privacy.text(v) for k, v in passed.items()}
@@ -180,6 +181,17 @@ class HiveBoard:
         """Return the agent registered under an id, or None."""
         with self._lock:
             return self._agents.get(agent_id)
+
+    def divert(self, target: HiveBoard | None) -> None:
+        """Have the agents of this client report through another one, or again through its own.
+
+        For `hiveloop.testing`: an application that keeps its agents in module variables made them
+        before the test began.
+        """
+        with self._lock:
+            self._route = self._pipeline if target is None else target._pipeline
+            for agent in self._agents.values():
+                agent.route(self._route)
 
     # -- delivery ------------------------------------------------------------------------------
 

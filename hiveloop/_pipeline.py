@@ -91,7 +91,7 @@ class Pipeline:
                 limits=limits._replace(max_events=max(1, largest)),
                 max_queue_size=options.max_queue_size,
                 batch_size=min(options.batch_size or 100, largest),
-                flush_interval=options.flush_interval,
+                flush_interval=min(options.flush_interval, limits.max_delay or options.flush_interval),
                 backoff=options.backoff,
                 on_ready=ready,
                 breathe=breathe,

@@ -371,6 +371,5 @@ def capture(
 
 def _divert(earlier: HiveBoard | None, target: HiveBoard | None) -> None:
     """Have agents that an application made before the capture report to it as well."""
-    divert = getattr(earlier, "divert", None)
-    if divert is not None:
-        divert(target)
+    if earlier is not None:
+        earlier.divert(target)

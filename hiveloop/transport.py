@@ -44,11 +44,14 @@ class BatchLimits(NamedTuple):
         max_bytes: most bytes in a batch, by the events' estimated `Event.size`. The transport's own
             exact check may still answer `TooLarge`.
         one_agent: every batch holds events of a single agent.
+        max_delay: most seconds an event may wait for company here; the client's ``flush_interval`` when
+            that is shorter, or when None. For transports that somebody watches.
     """
 
     max_events: int = 500
     max_bytes: int = 1_000_000
     one_agent: bool = False
+    max_delay: float | None = None
 
 
 class Batch(NamedTuple):

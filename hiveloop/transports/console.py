@@ -65,7 +65,7 @@ class ConsoleTransport(Transport):
     """
 
     name = "console"
-    limits = BatchLimits(max_events=200)
+    limits = BatchLimits(max_events=200, max_delay=0.1)
 
     def __init__(
         self,
