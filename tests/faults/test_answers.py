@@ -115,6 +115,8 @@ def test_rejected_events_are_counted_and_the_others_are_delivered_once(status: i
         assert stats.dropped == {"rejected": 50}
         assert stats.delivered == 51
         assert balanced(stats)
+        _emit(hb, 1)
+        assert hb.flush(timeout=10)
         assert set(_sent(server).values()) == {1}, "neither the rejected nor the others are sent again"
 
 

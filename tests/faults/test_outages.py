@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -20,9 +21,14 @@ pytestmark = pytest.mark.fault
 LEAVE = Path(__file__).parent / "programs" / "leave.py"
 EXIT_SECONDS = seconds(1.0, 5.0)
 
+Record = Callable[[str, object], None]
+"""Keeps a figure of a test in the report of ``--junitxml`` with ``-o junit_family=xunit1``."""
+
 
 @pytest.mark.parametrize("fault", OUTAGES, ids=str)
-def test_an_outage_loses_nothing_and_holds_up_no_caller(fault: Fault, tmp_path: Path) -> None:
+def test_an_outage_loses_nothing_and_holds_up_no_caller(
+    fault: Fault, tmp_path: Path, record_property: Record
+) -> None:
     with (
         faulty_server(fault, tmp_path) as faulty,
         reporting(faulty.server.url, ca_file=faulty.ca_file, timeout=1.0) as hb,
@@ -34,6 +40,7 @@ def test_an_outage_loses_nothing_and_holds_up_no_caller(fault: Fault, tmp_path: 
             pause(0.2)
         assert hb.flush(timeout=15), hb.stats()
         assert during.delivered == 0, "there was no outage"
+        record_property("slowest_call_ms", round(caller.slowest_seconds * 1e3, 2))
         caller.check()
         _assert_all_arrived_once(faulty.server, hb.stats(), caller)
 
@@ -58,7 +65,7 @@ def test_flush_gives_up_when_its_time_is_over(fault: Fault, tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=str)
-def test_shutdown_returns_in_time(fault: Fault, tmp_path: Path) -> None:
+def test_shutdown_returns_in_time(fault: Fault, tmp_path: Path, record_property: Record) -> None:
     with faulty_server(fault, tmp_path) as faulty, reporting(faulty.server.url) as hb:
         with Caller(hb, hb.agent("worker", heartbeat_interval=1)) as caller:
             pause(0.5)
@@ -66,6 +73,7 @@ def test_shutdown_returns_in_time(fault: Fault, tmp_path: Path) -> None:
             hiveloop.shutdown(timeout=1)
             elapsed = time.monotonic() - started
             pause(0.1)  # sensor calls after a shutdown are harmless
+        record_property("shutdown_seconds", round(elapsed, 2))
         assert elapsed < 1.5
         assert caller.slowest_seconds < 0.05
         stats = hb.stats()
@@ -75,7 +83,7 @@ def test_shutdown_returns_in_time(fault: Fault, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=str)
-def test_the_interpreter_exits_in_time(fault: Fault, tmp_path: Path) -> None:
+def test_the_interpreter_exits_in_time(fault: Fault, tmp_path: Path, record_property: Record) -> None:
     with faulty_server(fault, tmp_path) as faulty:
         environment = {
             "HIVELOOP_API_KEY": KEY,
@@ -86,6 +94,7 @@ def test_the_interpreter_exits_in_time(fault: Fault, tmp_path: Path) -> None:
             left = program.wait_for_line("leaving")
             finished = program.finish()
             elapsed = time.monotonic() - left
+    record_property("exit_seconds", round(elapsed, 2))
     assert elapsed < EXIT_SECONDS + 0.5
     assert finished.clean, finished
     assert KEY not in finished.err

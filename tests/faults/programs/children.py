@@ -16,9 +16,9 @@ def tell(who: str, first: int, count: int) -> None:
 
 
 def main() -> None:
-    context = multiprocessing.get_context(sys.argv[1])
+    multiprocessing.set_start_method(sys.argv[1])
     tell("parent", 0, 50)
-    children = [context.Process(target=tell, args=(f"child-{number}", 0, 20)) for number in range(3)]
+    children = [multiprocessing.Process(target=tell, args=(f"child-{number}", 0, 20)) for number in range(3)]
     for child in children:
         child.start()
     for child in children:

@@ -11,6 +11,9 @@ import hiveloop
 
 hb = hiveloop.init(flush_interval=60)
 agent = hb.agent("ending", heartbeat_interval=1)
+if sys.argv[1] == "keyboard-interrupt":
+    # An import on any thread can make Python forget that it ends by an interrupt: be done with those.
+    hiveloop.flush(timeout=5)
 for n in range(30):
     agent.event("custom", {"kind": "told", "data": {"who": "main", "n": n}})
 
@@ -36,8 +39,6 @@ match sys.argv[1]:
         os.kill(os.getpid(), signal.SIGTERM)
         threading.Event().wait(10)
     case "keyboard-interrupt":
-        # An import on any thread can make Python forget that it ends by an interrupt: be done with those.
-        hiveloop.flush(timeout=5)
         signal.signal(signal.SIGINT, signal.default_int_handler)
         os.kill(os.getpid(), signal.SIGINT)
         threading.Event().wait(10)
