@@ -1,0 +1,133 @@
+"""A lane without a thread: records and events made by hand, and a worker that obeys it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from hiveloop._backoff import Backoff
+from hiveloop._lane import Lane, Send, Wait
+from hiveloop.events import AgentInfo, Event, EventType, Severity
+from hiveloop.stats import DropReason
+from hiveloop.transport import BatchLimits, Delivered, Outcome
+
+__all__ = ["Bench", "Source", "event_of", "record"]
+
+
+class Source:
+    """Stands for the agent, task or action of a record."""
+
+    def __init__(self, agent_id: str = "sales") -> None:
+        self.agent_id = agent_id
+        self.agent: object = self
+
+    def describe(self, privacy: object) -> Any:
+        """Never asked: these tests build events themselves."""
+        raise NotImplementedError
+
+
+SALES = Source()
+
+
+def record(number: int, size: int = 100, source: Source = SALES, *, broken: bool = False) -> tuple[Any, ...]:
+    """Return a record whose event is `event_of` it; a broken one cannot be built."""
+    return (broken, number, size, source)
+
+
+def event_of(record: tuple[Any, ...]) -> Event:
+    """Build the event of a record; its id is the record's number.
+
+    Raises:
+        ValueError: the record is a broken one.
+    """
+    broken, number, size, source = record
+    if broken:
+        raise ValueError("a broken record")
+    agent = AgentInfo(source.agent_id)
+    return Event(str(number), 0, EventType.CUSTOM, Severity.INFO, agent, size=size)
+
+
+class Bench:
+    """A lane and its worker, in a time that passes only when there is nothing else to do.
+
+    Attributes:
+        now: seconds.
+        requests: the event numbers of each batch that was sent, in order.
+        times: when each was sent.
+        delivered: the event numbers that arrived, in order of arrival.
+        woken: how often the lane has asked for its worker.
+    """
+
+    def __init__(
+        self,
+        answer: Callable[[tuple[int, ...]], Outcome] = lambda numbers: Delivered(),
+        *,
+        limits: BatchLimits | None = None,
+        max_queue_size: int = 10_000,
+        batch_size: int = 100,
+        flush_interval: float = 5.0,
+        backoff: Backoff | None = None,
+        trim: Callable[[Event], Event] | None = None,
+    ) -> None:
+        self.now = 0.0
+        self.requests: list[tuple[int, ...]] = []
+        self.times: list[float] = []
+        self.delivered: list[int] = []
+        self.woken = 0
+        self.answer = answer
+        self.lane = Lane(
+            build=event_of,
+            trim=trim or (lambda event: event._replace(size=event.size // 4)),
+            limits=limits or BatchLimits(),
+            max_queue_size=max_queue_size,
+            batch_size=batch_size,
+            flush_interval=flush_interval,
+            backoff=backoff or Backoff(),
+            on_ready=self._wake,
+        )
+        self._puts = 0
+
+    def _wake(self) -> None:
+        self.woken += 1
+
+    def put(self, count: int = 1, *, size: int = 100, source: Source = SALES) -> None:
+        """Put that many records with consecutive numbers, starting at 0."""
+        for _ in range(count):
+            self.lane.put(record(self._puts, size, source))
+            self._puts += 1
+
+    def step(self) -> float | None:
+        """Do what the lane says: send, or return the seconds it wants to wait."""
+        match self.lane.next(self.now):
+            case Wait(seconds):
+                return seconds
+            case Send(batch, _):
+                self._send(tuple(int(event.event_id) for event in batch.events))
+                return None
+
+    def _send(self, numbers: tuple[int, ...]) -> None:
+        self.requests.append(numbers)
+        self.times.append(self.now)
+        outcome = self.answer(numbers)
+        if isinstance(outcome, Delivered):
+            self.delivered += [n for n in numbers if str(n) not in outcome.rejected]
+        self.lane.settle(outcome, self.now)
+
+    def run(self, *, until: float = float("inf"), requests: int = 10_000) -> None:
+        """Work until all records have met their fate, the time is `until`, or so many requests were made."""
+        most = len(self.requests) + requests
+        while self.open and self.now < until and len(self.requests) < most:
+            seconds = self.step()
+            if seconds is not None:
+                self.now += max(seconds, 0.001)
+
+    @property
+    def open(self) -> int:
+        """Records whose fate is open."""
+        stats = self.lane.stats()
+        return stats.waiting + stats.in_flight
+
+    @property
+    def dropped(self) -> dict[DropReason, int]:
+        """Dropped records by reason."""
+        return self.lane.stats().dropped
