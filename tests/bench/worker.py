@@ -44,6 +44,7 @@ def measure_llm_call(target: Target, endpoint: str, options: Options) -> Sample:
     target.open_task()
     turns = _calibrate(0.2)
     _timed_calls(target, turns, options["warm"])
+    target.settle()  # the first request imports and connects; that is not what is measured here
     calls, steps = _timed_calls(target, turns, options["calls"])
     sample = {f"call_{name}": value for name, value in _percentiles(calls).items()}
     return sample | {f"step_{name}": value for name, value in _percentiles(steps).items()}
