@@ -182,6 +182,11 @@ class HiveBoard:
         with self._lock:
             return self._agents.get(agent_id)
 
+    @property
+    def pipeline(self) -> Pipeline:
+        """What the agents of this client report through."""
+        return self._pipeline
+
     def divert(self, target: HiveBoard | None) -> None:
         """Have the agents of this client report through another one, or again through its own.
 
@@ -189,7 +194,7 @@ class HiveBoard:
         before the test began.
         """
         with self._lock:
-            self._route = self._pipeline if target is None else target._pipeline
+            self._route = self._pipeline if target is None else target.pipeline
             for agent in self._agents.values():
                 agent.route(self._route)
 

@@ -93,12 +93,7 @@ def freeze_mapping(payload: object) -> bytes | None:
     if value is None:
         return None
     if type(payload) is dict:
-        try:
-            if _quick_look(value, _QUICK_NODES, _QUICK_DEPTH) != _TOO_MUCH:
-                return marshal.dumps(value) if value else None
-        except RuntimeError:  # another thread changed it under the look: take the copier's snapshot
-            pass
-        return _copied_tree(value)
+        return _freeze_tree(value) if value else None
     if is_a(kind_of(value), dict):
         return _copied_tree(value)
     return _freeze_tree({"value": value})
@@ -126,8 +121,10 @@ def describe(value: object) -> str:
 def _freeze_tree(value: Any) -> bytes:
     try:
         if _quick_look(value, _QUICK_NODES, _QUICK_DEPTH) != _TOO_MUCH:
-            return marshal.dumps(value)
-    except RuntimeError:  # another thread changed it under the look: take the copier's snapshot
+            frozen = marshal.dumps(value)
+            if len(frozen) <= MAX_TEXT_TOTAL:
+                return frozen
+    except (RuntimeError, ValueError):  # changed by another thread under the look; a key of a strange type
         pass
     return _copied_tree(value)
 
@@ -145,23 +142,17 @@ def _quick_look(value: Any, room: int, depth: int) -> int:
     room -= len(value)
     if room < 0 or depth == 0:
         return _TOO_MUCH
-    items: Iterable[object] = value
-    if type(value) is dict:
-        for key in items:
-            if type(key) is not str or len(key) > MAX_KEY:
-                return _TOO_MUCH
-        items = _DICT.values(value)
+    # Keys are not looked at: marshal refuses strange ones, and the size is checked afterwards.
+    items: Iterable[object] = _DICT.values(value) if type(value) is dict else value
     for item in items:
         if type(item) is str:
             if len(item) > _SHORT_TEXT:
                 return _TOO_MUCH
-        elif type(item) in _ATOMS:
-            continue
         elif type(item) in _CONTAINERS:
             room = _quick_look(item, room, depth - 1)
             if room < 0:
                 return _TOO_MUCH
-        else:
+        elif type(item) not in _ATOMS:
             return _TOO_MUCH
     return room
 

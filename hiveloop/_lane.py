@@ -31,7 +31,7 @@ SUSPECT_ATTEMPTS = 5
 """Answers that blame the batch itself before it is halved or, alone, put to the test; and how often the
 test must go against it."""
 BREATH = 25
-"""Events built between two breaths."""
+"""Events built at a time, between two breaths."""
 FLUSH_DELAY = 1.0
 """Longest back-off in seconds while somebody waits in `flush`."""
 GROUP_WINDOW = 4
@@ -232,23 +232,31 @@ class Lane:
     def _build_piece(self, group: _Group) -> _Piece | None:
         """Build events from the head of a group until a batch is full; runs without the lock."""
         events: list[Event] = []
-        size = failed = 0
+        room, failed = self._limits.max_bytes, 0
         paced = len(self._queue) < self._limits.max_events
-        while group and len(events) < self._limits.max_events:
-            event = attempt("building an event", self._build, group[0], default=None)
-            if event is None:
-                failed += 1
-            elif events and size + event.size > self._limits.max_bytes:
-                break
-            else:
-                events.append(event)
-                size += event.size
-            group.popleft()
-            if paced and len(events) % BREATH == 0:
+        while group and room > 0 and len(events) < self._limits.max_events:
+            size = min(BREATH, len(group), self._limits.max_events - len(events))
+            records = [group.popleft() for _ in range(size)]
+            built = attempt("building events", self._build_all, records, default=None)
+            if built is None:  # one of them fails: find it, and keep the others
+                built = self._build_each(records)
+                failed += size - len(built)
+            events += built
+            room -= sum(event.size for event in built)
+            if paced:
                 self._breathe()
-        return self._built(tuple(events), group, failed)
+        return self._built(events, group, failed)
 
-    def _built(self, events: tuple[Event, ...], rest: _Group, failed: int) -> _Piece | None:
+    def _build_all(self, records: list[Record]) -> list[Event]:
+        build = self._build
+        return [build(record) for record in records]
+
+    def _build_each(self, records: list[Record]) -> list[Event]:
+        built = (attempt("building an event", self._build, record, default=None) for record in records)
+        return [event for event in built if event is not None]
+
+    def _built(self, events: list[Event], rest: _Group, failed: int) -> _Piece | None:
+        fitting = self._fitting(events)
         with self._lock:
             if self._closed:
                 return None
@@ -256,7 +264,18 @@ class Lane:
                 self._drop(failed, DropReason.ENCODE_ERROR)
             if rest:
                 self._work.appendleft(rest)
-            return _Piece(events) if events else None
+            if fitting < len(events):
+                self._work.appendleft(_Piece(tuple(events[fitting:])))
+            return _Piece(tuple(events[:fitting])) if events else None
+
+    def _fitting(self, events: list[Event]) -> int:
+        """How many events from the first on are within the bytes of a batch; one at least."""
+        size = 0
+        for count, event in enumerate(events):
+            size += event.size
+            if size > self._limits.max_bytes:
+                return max(1, count)
+        return len(events)
 
     def settle(self, outcome: Outcome, now: float, *, blame: DropReason = DropReason.REFUSED) -> None:
         """Take in how the sending of the last batch went.

@@ -107,7 +107,9 @@ class _Keys(dict[str, tuple[str, bool]]):
         super().__init__()
         self._redact = redact
 
-    def __missing__(self, key: str) -> tuple[str, bool]:
+    def __missing__(self, key: object) -> tuple[str, bool]:
+        if not isinstance(key, str):  # a number, say, as a key of the caller's
+            return (f"{encode_basestring(str(key))}:", False)
         if len(self) >= _MEMO_SIZE:
             self.clear()
         secret = self._redact and _SECRET_KEY.search(key) is not None

@@ -51,6 +51,7 @@ class Task:
     _plan_steps: Any = None
     _plan_revision: Any = None
     _info: TaskInfo | None = None
+    _described: tuple[AgentInfo, TaskInfo | None, None] | None = None
     _activation: AbstractContextManager[object] | None = None
 
     def __init__(
@@ -109,7 +110,10 @@ class Task:
 
     def describe(self, privacy: Privacy) -> tuple[AgentInfo, TaskInfo | None, ActionInfo | None]:
         """Return who works on this task; called on a delivery thread."""
-        return self.agent.info, self.info(privacy), None
+        described = self._described
+        if described is None or described[0] is not self.agent.info:
+            described = self._described = (self.agent.info, self.info(privacy), None)
+        return described
 
     # -- scope ---------------------------------------------------------------------------------
 
@@ -203,11 +207,7 @@ class Task:
 
     def _source(self) -> Task | Action:
         """The innermost open action of this task in this context, else the task."""
-        scope = raw_current()
-        if scope is None or scope is self:
-            return self
-        if scope.ended:
-            scope = current_scope()
+        scope = current_scope()
         return scope if scope is not None and scope.task is self else self
 
     # -- sensors -------------------------------------------------------------------------------
@@ -251,7 +251,7 @@ class Task:
         """
         self.agent.emit(
             payloads.llm_call,
-            self._source(),
+            self if raw_current() is self else self._source(),
             freeze_args(
                 name,
                 model,
@@ -274,11 +274,10 @@ class Task:
             steps: descriptions in order.
             revision: 0 for the first plan, one more for each replan.
         """
-        listed = freeze(steps)
-        goal, revision = freeze_args(goal, revision)
+        told = freeze_args(goal, steps, revision)
         self._plan_steps = len(steps) if is_list(steps) else None
-        self._plan_revision = revision
-        self.agent.emit(payloads.plan, self._source(), (goal, listed, revision))
+        self._plan_revision = told[2]
+        self.agent.emit(payloads.plan, self._source(), told)
 
     @guarded
     def plan_step(
@@ -307,7 +306,7 @@ class Task:
         revision = self._plan_revision if plan_revision is None else plan_revision
         self.agent.emit(
             payloads.plan_step,
-            self._source(),
+            self if raw_current() is self else self._source(),
             freeze_args(step_index, action, summary, total, turns, tokens, revision),
         )
 

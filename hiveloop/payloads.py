@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import time
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from ._freeze import TRUNCATED, describe, freeze, thaw
 from ._guard import attempt, notice
@@ -29,7 +29,11 @@ SUMMARY_LIMIT = 512
 CONTENT_KEYS = frozenset(("args", "result", "result_preview", "response_body"))
 """Keys of an action's payload that hold what tools were given and returned."""
 
+# Constants, since a look-up on an enum class runs Python code in some versions.
 _INFO, _WARN, _ERROR, _DEBUG = Severity.INFO, Severity.WARN, Severity.ERROR, Severity.DEBUG
+_CUSTOM = EventType.CUSTOM
+_TASK_STARTED, _TASK_COMPLETED = EventType.TASK_STARTED, EventType.TASK_COMPLETED
+_ACTION_STARTED, _ACTION_COMPLETED = EventType.ACTION_STARTED, EventType.ACTION_COMPLETED
 
 _BY_TYPE = {
     EventType.HEARTBEAT: _DEBUG,
@@ -52,15 +56,9 @@ _TYPES: dict[str, EventType] = {t.value: t for t in EventType}
 _SEVERITIES: dict[str, Severity] = {s.value: s for s in Severity}
 
 
-class Draft(NamedTuple):
-    """An event's content: everything but its ids, time and scope."""
-
-    type: EventType
-    payload_json: str
-    severity: Severity = _INFO
-    status: str | None = None
-    duration_ns: int | None = None
-    parent_event_id: str | None = None
+Draft = tuple[EventType, str, Severity, str | None, int | None, str | None]
+"""An event's content: type, payload as JSON text, severity, status, duration in nanoseconds, parent event
+id. A plain tuple: it lives for a microsecond, once per event."""
 
 
 # -- coercion ---------------------------------------------------------------------------------
@@ -133,8 +131,13 @@ def severity_of(value: Any, default: Severity) -> Severity:
 
 def iso_time(time_ns: int) -> str:
     """Return wall clock nanoseconds as ISO 8601 in UTC with milliseconds."""
-    seconds, fraction = divmod(time_ns, 1_000_000_000)
-    return f"{_seconds_text(seconds)}.{fraction // 1_000_000:03d}Z"
+    return _milliseconds_text(time_ns // 1_000_000)
+
+
+@lru_cache(maxsize=16)  # events come in bursts
+def _milliseconds_text(milliseconds: int) -> str:
+    seconds, fraction = divmod(milliseconds, 1_000)
+    return f"{_seconds_text(seconds)}.{fraction:03d}Z"
 
 
 @lru_cache(maxsize=8)
@@ -196,26 +199,30 @@ def agent_registered(
         _texts(p, type=kind, version=version, framework=framework), _plain(stuck_threshold=stuck_threshold)
     )
     summary = _summary(p, f"Agent {text(agent_id)} registered")
-    return Draft(EventType.AGENT_REGISTERED, f'{{{summary},"data":{{{data}}}}}')
+    payload = f'{{{summary},"data":{{{data}}}}}'
+    return EventType.AGENT_REGISTERED, payload, _INFO, None, None, None
 
 
 def agent_stopped(p: Privacy, agent_id: Any) -> Draft:
     summary = _summary(p, f"Agent {text(agent_id)} stopped")
-    return Draft(EventType.CUSTOM, f'{{"kind":"runtime",{summary},"data":{{"event":"agent_stopped"}}}}')
+    payload = f'{{"kind":"runtime",{summary},"data":{{"event":"agent_stopped"}}}}'
+    return _CUSTOM, payload, _INFO, None, None, None
 
 
 def heartbeat(p: Privacy, payload: Any, own: Any) -> Draft:
-    return Draft(EventType.HEARTBEAT, p.tree({**mapping(payload), "hiveloop": mapping(own)}), _DEBUG)
+    told = p.tree({**mapping(payload), "hiveloop": mapping(own)})
+    return EventType.HEARTBEAT, told, _DEBUG, None, None, None
 
 
 def task_started(p: Privacy, task_id: Any, cut: bool) -> Draft:
     note = f',"{TRUNCATED}":["task_id"]' if cut else ""
-    return Draft(EventType.TASK_STARTED, f"{{{_summary(p, f'Task {text(task_id)} started')}{note}}}")
+    payload = f"{{{_summary(p, f'Task {text(task_id)} started')}{note}}}"
+    return _TASK_STARTED, payload, _INFO, None, None, None
 
 
 def task_completed(p: Privacy, task_id: Any, status: Any, duration_ns: int, *payloads: Any) -> Draft:
     payload = _merged(p, _summary(p, f"Task {text(task_id)} completed"), _SUMMARY, payloads)
-    return Draft(EventType.TASK_COMPLETED, payload, _INFO, p.text(text(status)) or "success", duration_ns)
+    return _TASK_COMPLETED, payload, _INFO, p.text(text(status)) or "success", duration_ns, None
 
 
 def task_failed(
@@ -223,16 +230,16 @@ def task_failed(
 ) -> Draft:
     start = _joined(_summary(p, f"Task {text(task_id)} failed"), _failure(p, error, message))
     payload = _merged(p, start, _SUMMARY + _FAILURE, payloads)
-    return Draft(EventType.TASK_FAILED, payload, _ERROR, "failure", duration_ns)
+    return EventType.TASK_FAILED, payload, _ERROR, "failure", duration_ns, None
 
 
 def action_started(p: Privacy, name: Any, function: Any) -> Draft:
-    return Draft(EventType.ACTION_STARTED, f"{{{_action(p, name, function)}}}")
+    return _ACTION_STARTED, f"{{{_action(p, name, function)}}}", _INFO, None, None, None
 
 
 def action_completed(p: Privacy, name: Any, function: Any, duration_ns: int, *payloads: Any) -> Draft:
     payload = _merged(p, _action(p, name, function), _ACTION, _content(p, payloads))
-    return Draft(EventType.ACTION_COMPLETED, payload, _INFO, "success", duration_ns)
+    return _ACTION_COMPLETED, payload, _INFO, "success", duration_ns, None
 
 
 def action_failed(
@@ -240,7 +247,7 @@ def action_failed(
 ) -> Draft:
     start = _joined(_action(p, name, function), _failure(p, error, message))
     payload = _merged(p, start, _ACTION + _FAILURE, _content(p, payloads))
-    return Draft(EventType.ACTION_FAILED, payload, _ERROR, "failure", duration_ns)
+    return EventType.ACTION_FAILED, payload, _ERROR, "failure", duration_ns, None
 
 
 def _action(p: Privacy, name: Any, function: Any) -> str:
@@ -268,10 +275,8 @@ def _custom(
     p: Privacy, kind: str, summary: str, data: str, tags: str, severity: Severity = _INFO, note: str = ""
 ) -> Draft:
     """A custom event; `data` and `tags` are members and items as JSON text."""
-    told = _summary(p, summary)
-    return Draft(
-        EventType.CUSTOM, f'{{"kind":"{kind}",{told},"data":{{{data}}},"tags":[{tags}]{note}}}', severity
-    )
+    payload = f'{{"kind":"{kind}",{_summary(p, summary)},"data":{{{data}}},"tags":[{tags}]{note}}}'
+    return _CUSTOM, payload, severity, None, None, None
 
 
 def llm_call(
@@ -472,7 +477,7 @@ def _narrative(
 ) -> Draft:
     details = f',"data":{{{data}}}' if data else ""
     payload = f"{{{_summary(p, text(summary))}{details}}}"
-    return Draft(type_, payload, severity, parent_event_id=_parent(p, parent))
+    return type_, payload, severity, None, None, _parent(p, parent)
 
 
 def _parent(p: Privacy, parent: Any) -> str | None:
@@ -490,7 +495,7 @@ def event(p: Privacy, event_type: Any, payload: Any, severity: Any, parent: Any)
         type_ = EventType.CUSTOM
         content = {"kind": name, **content, "original_type": name}
     loudness = severity_of(severity, _default_severity(type_, content))
-    return Draft(type_, p.tree(_limited(p, type_, content)), loudness, parent_event_id=_parent(p, parent))
+    return type_, p.tree(_limited(p, type_, content)), loudness, None, None, _parent(p, parent)
 
 
 def _limited(p: Privacy, type_: EventType, content: dict[str, Any]) -> dict[str, Any]:

@@ -3,8 +3,8 @@
 The timeouts of `requests` count from one received byte to the next, so a server that sends a byte
 a second would hold a request for minutes. Here the read timeout bounds the whole answer.
 
-Requests go to the adapter, not through ``Session.send``: there instrumentations of `requests` hook
-in, and cookies, redirects and authentication handlers live, none of which are wanted here.
+Requests do not pass ``Session.send``: there instrumentations of `requests` hook in, and cookies,
+redirects and authentication handlers live, none of which are wanted here.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from __future__ import annotations
 import http.client
 import io
 import socket
+import ssl
 import sys
 import time
 from collections.abc import Generator, Mapping
@@ -123,6 +124,9 @@ def _bound(manager: Any) -> Any:
 class Session:
     """One connection to one address, for one thread.
 
+    `requests` decides about proxies, certificates and headers, once; then its connection pool is used
+    as it is, which halves the cost of a request.
+
     Args:
         url: where to post.
         headers: sent with every request.
@@ -130,19 +134,26 @@ class Session:
     """
 
     def __init__(self, url: str, headers: Mapping[str, str], ca_file: str | None) -> None:
-        self._session = requests.Session()
-        self._adapter = _Adapter(pool_connections=1, pool_maxsize=1, max_retries=0)
-        self._request = self._session.prepare_request(requests.Request("POST", url, headers=dict(headers)))
-        settings = self._session.merge_environment_settings(url, {}, True, ca_file, None)
-        self._verify: Any = settings["verify"]
-        self._proxies: Any = settings["proxies"]
+        session = requests.Session()
+        request = session.prepare_request(requests.Request("POST", url, headers=dict(headers)))
+        settings = session.merge_environment_settings(url, {}, True, ca_file, None)
+        adapter: Any = _Adapter(pool_connections=1, pool_maxsize=1, max_retries=0)
+        self._pool: Any = adapter.get_connection_with_tls_context(
+            request, settings["verify"], proxies=settings["proxies"]
+        )
+        adapter.cert_verify(self._pool, url, settings["verify"], None)
+        self._adapter = adapter
+        self._target: Any = adapter.request_url(request, settings["proxies"])
+        self._headers = {
+            name: str(value) for name, value in request.headers.items() if name != "Content-Length"
+        }
         self._used = False
 
     def post(self, body: bytes, encoding: str | None, timeout: float) -> Answer:
         """Send a body and read the whole answer, within about `timeout` seconds.
 
         Raises:
-            requests.RequestException, urllib3.exceptions.HTTPError, OSError: no complete answer came.
+            urllib3.exceptions.HTTPError, OSError: no complete answer came.
         """
         try:
             return self._post(body, encoding, timeout)
@@ -153,32 +164,29 @@ class Session:
             return self._post(body, encoding, timeout)
 
     def _post(self, body: bytes, encoding: str | None, timeout: float) -> Answer:
-        request = self._request
-        request.body = body
-        request.headers["Content-Length"] = str(len(body))
-        if encoding is None:
-            request.headers.pop("Content-Encoding", None)
-        else:
-            request.headers["Content-Encoding"] = encoding
+        headers = self._headers if encoding is None else {**self._headers, "Content-Encoding": encoding}
         with _untraced():
-            response = self._adapter.send(
-                request,
-                stream=True,
-                timeout=(min(timeout, CONNECT_SECONDS), timeout),
-                verify=self._verify,
-                proxies=self._proxies,
+            response = self._pool.urlopen(
+                "POST",
+                self._target,
+                body=body,
+                headers=headers,
+                retries=False,
+                redirect=False,
+                assert_same_host=False,
+                timeout=urllib3.Timeout(connect=min(timeout, CONNECT_SECONDS), read=timeout),
+                preload_content=False,
             )
             try:
-                content = response.raw.read(LARGEST_ANSWER, decode_content=True) or b""
+                content = response.read(LARGEST_ANSWER, decode_content=True) or b""
             finally:
-                response.raw.release_conn()
+                response.release_conn()
         self._used = True
-        return Answer(response.status_code, response.headers, content)
+        return Answer(response.status, response.headers, content)
 
     def close(self) -> None:
         """Close the connection."""
         self._adapter.close()
-        self._session.close()
 
 
 @contextmanager
@@ -201,13 +209,13 @@ def _untraced() -> Generator[None]:
 def describe_error(error: Exception, timeout: float) -> str:
     """Say in a few words, without addresses and secrets, why no answer came."""
     match error:
-        case requests.exceptions.SSLError():
+        case urllib3.exceptions.SSLError() | ssl.SSLError():
             return f"TLS failed: {_root(error)}; for a private certificate authority set ca_file"
-        case requests.exceptions.ProxyError():
+        case urllib3.exceptions.ProxyError():
             return f"the proxy failed: {_root(error)}"
-        case requests.exceptions.ConnectTimeout():
+        case urllib3.exceptions.ConnectTimeoutError():
             return "no connection in time"
-        case requests.exceptions.Timeout() | TimeoutError() | urllib3.exceptions.TimeoutError():
+        case urllib3.exceptions.TimeoutError() | TimeoutError():
             return f"no complete answer within {timeout:g} s"
         case _:
             return _root(error)

@@ -105,9 +105,23 @@ def encode_event(event: Event) -> bytes:
         scope += f',"status":{_encode(status)}'
     if duration_ms is not None:
         scope += f',"duration_ms":{duration_ms}'
-    text = (
-        f'{{"event_id":"{event_id}","timestamp":"{iso_time(time_ns)}","event_type":"{type_}",'
-        f'"severity":"{severity}"{scope},"payload":{payload}}}'
+    # Joined, not formatted: formatting an enum member runs Python code.
+    text = "".join(
+        (
+            '{"event_id":"',
+            event_id,
+            '","timestamp":"',
+            iso_time(time_ns),
+            '","event_type":"',
+            type_,
+            '","severity":"',
+            severity,
+            '"',
+            scope,
+            ',"payload":',
+            payload,
+            "}",
+        )
     )
     return text.encode("utf-8", "replace")  # a lone surrogate is no text anywhere else either
 
