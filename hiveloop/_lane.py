@@ -256,7 +256,12 @@ class Lane:
         return [event for event in built if event is not None]
 
     def _built(self, events: list[Event], rest: _Group, failed: int) -> _Piece | None:
-        fitting = self._fitting(events)
+        """Take in what was built; return what to send first, and queue what did not fit with it."""
+        pieces: list[_Piece] = []
+        while events:
+            fitting = self._fitting(events)
+            pieces.append(_Piece(tuple(events[:fitting])))
+            events = events[fitting:]
         with self._lock:
             if self._closed:
                 return None
@@ -264,9 +269,8 @@ class Lane:
                 self._drop(failed, DropReason.ENCODE_ERROR)
             if rest:
                 self._work.appendleft(rest)
-            if fitting < len(events):
-                self._work.appendleft(_Piece(tuple(events[fitting:])))
-            return _Piece(tuple(events[:fitting])) if events else None
+            self._work.extendleft(reversed(pieces[1:]))
+            return pieces[0] if pieces else None
 
     def _fitting(self, events: list[Event]) -> int:
         """How many events from the first on are within the bytes of a batch; one at least."""

@@ -251,7 +251,9 @@ class LaneMachine(RuleBasedStateMachine):
         stats = self.lane.stats()
         del self.waiting[: len(self.waiting) - stats.waiting]
         newly_broken = stats.dropped.get(DropReason.ENCODE_ERROR, 0) - self.count(DropReason.ENCODE_ERROR)
-        for position in self.tried_to_build[-newly_broken:] if newly_broken else ():
+        broken = dict.fromkeys(self.tried_to_build)  # tried with its slice, then alone
+        assert len(broken) == newly_broken
+        for position in broken:
             self.meets(position, DropReason.ENCODE_ERROR)
         self.tried_to_build.clear()
 
