@@ -99,7 +99,7 @@ class Action:
         record = (payloads.action_started, number, now, self, self._name, self._function)
         agent.put(record)
         if agent.has_hooks:
-            self._activation = agent.activated(record)
+            self._activation = agent.activated(agent.scope_started(record))
         return self
 
     def _attach(self, scope: Task | Action) -> None:

@@ -15,7 +15,7 @@ from ._freeze import freeze, freeze_args, freeze_mapping
 from ._guard import guarded, guarded_scope, logger, notice
 from ._ids import next_number
 from ._task import Task
-from .events import ActionInfo, AgentInfo, TaskInfo
+from .events import ActionInfo, AgentInfo, Event, TaskInfo
 
 if TYPE_CHECKING:
     from ._heartbeat import Callback, Sample
@@ -101,9 +101,13 @@ class Agent:
         """Take the oldest open scope for abandoned: a program that ends none must not fill the memory."""
         self.open_scopes.pop(next(iter(self.open_scopes)), None)
 
-    def activated(self, record: Record) -> AbstractContextManager[object] | None:
+    def scope_started(self, record: Record) -> Event | None:
         """Tell the transports that act at call time that a scope has started."""
-        return self._pipeline.activate(record)
+        return self._pipeline.scope_started(record)
+
+    def activated(self, started: Event | None) -> AbstractContextManager[object] | None:
+        """Make a scope current for other libraries, until `deactivated`."""
+        return None if started is None else self._pipeline.activate(started)
 
     def deactivated(self, activation: AbstractContextManager[object], error: BaseException | None) -> None:
         """Undo `activated`."""
@@ -148,7 +152,7 @@ class Agent:
         It is current for the calling context until then; elsewhere use `Task.activate`.
         """
         task = Task(self, task_id, project, type, task_run_id, correlation_id)
-        task.__enter__()
+        task.start()
         return task
 
     @guarded_scope(lambda: Action(no_agent(), ""))

@@ -411,8 +411,12 @@ def _checked(chosen: Any) -> list[Transport]:
         missing = [
             m for m in ("prepare", "send", "flush", "close") if not callable(getattr(transport, m, None))
         ]
-        if missing or not isinstance(getattr(transport, "limits", None), BatchLimits):
-            lacks = ", ".join(missing) or "limits"
+        if not isinstance(getattr(transport, "limits", None), BatchLimits):
+            missing.append("limits")
+        if not isinstance(getattr(transport, "name", None), str):
+            missing.append("name")
+        if missing:
+            lacks = ", ".join(missing)
             raise HiveLoopConfigError(
                 f"transport={transport!r} is not valid: it lacks {lacks}; subclass hiveloop.Transport"
             )

@@ -7,7 +7,6 @@ import os
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from ._shape import is_dict
 from .errors import HiveLoopConfigError
 from .transports._address import DEFAULT_ENDPOINT, check_endpoint, is_loopback
 
@@ -233,9 +232,13 @@ def _headers(found: _Resolver) -> dict[str, str]:
     if isinstance(value, str):  # from the environment: "Name=value,Name=value"
         pairs = [pair.partition("=") for pair in value.split(",") if pair.strip()]
         value = {name.strip(): text.strip() for name, _, text in pairs}
-    if not is_dict(value) or not all(_is_header(k, v) for k, v in value.items()):
+    try:
+        headers: dict[str, str] = dict(value)
+    except (TypeError, ValueError):
+        headers = {"": ""}
+    if not all(_is_header(name, text) for name, text in headers.items()):
         raise HiveLoopConfigError(f"{shown} must map header names to texts, without line breaks")
-    return dict(value)
+    return headers
 
 
 def _is_header(name: object, value: object) -> bool:

@@ -2,7 +2,7 @@
 
 The exit hook has the last events delivered. It is registered at the first event, not at `init`: exit
 handlers run last in, first out, and an application that sets up its own telemetry after `init` would
-otherwise tear it down before we are done. The children of `multiprocessing` end without running
+otherwise tear it down before we are done. The children of `multiprocessing` and of Celery end without running
 `atexit` handlers, so they get a finaliser of that package. ``os._exit`` and a fatal signal run nothing:
 call `hiveloop.flush` first.
 """
@@ -55,11 +55,10 @@ class ExitHook:
         self._pid = os.getpid()
         if not inherited:  # a fork's child inherits the handler
             atexit.register(self._call)
-        process: Any = sys.modules.get("multiprocessing.process")
-        if process is not None and process.parent_process() is not None:
-            from multiprocessing.util import Finalize
-
-            Finalize(None, self._call, exitpriority=100)
+        for package in ("multiprocessing", "billiard"):  # the latter is Celery's
+            util: Any = sys.modules.get(f"{package}.util")
+            if util is not None:
+                util.Finalize(None, self._call, exitpriority=100)
 
     def cancel(self) -> None:
         """Forget the registration, after an explicit shutdown."""

@@ -104,7 +104,7 @@ def freeze_text(value: Any, limit: int = MAX_TEXT) -> str:
     if type(value) is str and len(value) <= limit:
         return value
     copy = _Copier().copy(value, 1)
-    return (copy if type(copy) is str else str(copy))[:limit]
+    return (copy if type(copy) is str else describe(value) if _is_huge(copy) else str(copy))[:limit]
 
 
 def thaw(frozen: Any) -> Any:

@@ -31,8 +31,9 @@ __all__ = [
 P = ParamSpec("P")
 R = TypeVar("R")
 
+# No NullHandler: a program that never set up logging still sees our few warnings on stderr, and a missing
+# key would otherwise stay a riddle.
 logger = logging.getLogger("hiveloop")
-logger.addHandler(logging.NullHandler())
 
 _QUIET_SECONDS = 60.0
 

@@ -118,16 +118,25 @@ class Pipeline:
         """How much has not reached its receiver; cheap enough for every heartbeat."""
         return Backlog(sum(lane.unsent() for lane in self._lanes), sum(lane.lost() for lane in self._lanes))
 
-    def activate(self, record: Record) -> AbstractContextManager[object] | None:
+    def scope_started(self, record: Record) -> Event | None:
         """Let the transports that act at call time know of a new scope; on the agent's thread."""
-        event = attempt("scope hook", self._builder.build, record, default=None)
-        if event is None or not self.hooks:
-            return None
+        event = attempt("scope hook", self._builder.started, record, default=None)
+        if event is not None:
+            for hook in self.hooks:
+                if attempt("scope hook", _started, hook, event, default=False) is False:
+                    self._switch_off(hook)
+        return event
+
+    def activate(self, started: Event) -> AbstractContextManager[object]:
+        """Make a scope current for other libraries, until the returned context is left."""
         stack = ExitStack()
         for hook in self.hooks:
-            if attempt("scope hook", _activate, hook, event, stack, default=False) is False:
-                self.hooks = tuple(kept for kept in self.hooks if kept is not hook)
+            if attempt("scope hook", _activate, hook, started, stack, default=False) is False:
+                self._switch_off(hook)
         return stack
+
+    def _switch_off(self, hook: ScopeHooks) -> None:
+        self.hooks = tuple(kept for kept in self.hooks if kept is not hook)
 
     def deactivate(self, activation: AbstractContextManager[object], error: BaseException | None) -> None:
         """Leave what `activate` entered."""
@@ -176,8 +185,12 @@ def silent_pipeline() -> Pipeline:
     return Pipeline((), EventBuilder(Privacy()), EngineOptions(), lambda: None)
 
 
-def _activate(hook: ScopeHooks, event: Event, stack: ExitStack) -> bool:
+def _started(hook: ScopeHooks, event: Event) -> bool:
     hook.scope_started(event)
+    return True
+
+
+def _activate(hook: ScopeHooks, event: Event, stack: ExitStack) -> bool:
     stack.enter_context(hook.activate(event))
     return True
 

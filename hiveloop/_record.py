@@ -14,7 +14,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ._ids import id_text
-from .events import ActionInfo, AgentInfo, Event, TaskInfo
+from .events import ActionInfo, AgentInfo, Event, EventType, Severity, TaskInfo
 
 if TYPE_CHECKING:
     from ._redact import Privacy
@@ -73,6 +73,16 @@ class EventBuilder:
                 len(payload) + _FRAME_BYTES,
             )
         )
+
+    def started(self, record: Record) -> Event:
+        """Build the start event of a scope for hooks, on the agent's thread: ids and time, no payload.
+
+        Payloads pass the user's mask, which runs on delivery threads only.
+        """
+        _, number, time_ns, source = record[:4]
+        agent, task, action = source.describe(self._privacy)
+        type_ = EventType.TASK_STARTED if action is None else EventType.ACTION_STARTED
+        return Event(id_text(number), time_ns, type_, Severity.INFO, agent, task, action)
 
     def trimmed(self, event: Event) -> Event:
         """Return the event with its payload cut to a quarter, for a receiver that finds it too large."""

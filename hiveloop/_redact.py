@@ -176,7 +176,7 @@ class Privacy:
         keys, members = self._keys, list[str]()
         for key, item in value.items():
             shown, secret = keys[key]
-            if secret and isinstance(item, str | dict | list | tuple):
+            if secret and item is not None and item is not True and item is not False:
                 members.append(shown + _QUOTED_REDACTED)
             elif type(item) is str:  # most are; it saves a call
                 members.append(shown + self._quoted[item])

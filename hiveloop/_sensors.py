@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec, TypeVar, overload
@@ -78,8 +79,13 @@ def _on_either(
 
 
 def _described(call: Callable[P, None], method: Callable[..., Any], scope: str) -> Callable[P, None]:
-    call.__qualname__ = call.__name__
-    call.__doc__ = f"{method.__doc__}\n\n        Acts on the current {scope}; does nothing without one."
+    """Give a function the name, signature and documentation it would have if it were written out."""
+    signature = inspect.signature(method)
+    shown: Any = call
+    shown.__signature__ = signature.replace(parameters=list(signature.parameters.values())[1:])
+    shown.__module__, shown.__qualname__ = "hiveloop", call.__name__
+    shown.__doc__ = f"{inspect.getdoc(method)}\n\nActs on the current {scope}; does nothing without one."
+    del shown.__wrapped__
     return call
 
 

@@ -15,7 +15,7 @@ from ._guard import guarded, guarded_enter
 from ._ids import id_text, next_number
 from ._scope import current_scope, make_current, raw_current, swap
 from ._shape import is_list, is_longer
-from .events import ActionInfo, AgentInfo, TaskInfo
+from .events import ActionInfo, AgentInfo, Event, TaskInfo
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -52,6 +52,7 @@ class Task:
     _plan_revision: Any = None
     _info: TaskInfo | None = None
     _described: tuple[AgentInfo, TaskInfo | None, None] | None = None
+    _started: Event | None = None
     _activation: AbstractContextManager[object] | None = None
 
     def __init__(
@@ -117,8 +118,18 @@ class Task:
 
     # -- scope ---------------------------------------------------------------------------------
 
-    @guarded_enter
     def __enter__(self) -> Self:
+        self.start()
+        if self.agent.has_hooks and self._activation is None:
+            self._activation = self.agent.activated(self._started)
+        return self
+
+    @guarded_enter
+    def start(self) -> Self:
+        """Emit ``task_started`` and become current; ``with`` and `Agent.start_task` call it.
+
+        Only ``with`` makes the task current for other libraries too, such as OpenTelemetry.
+        """
         if self._start_ns:
             return self
         agent = self.agent
@@ -132,7 +143,7 @@ class Task:
         record = (payloads.task_started, self._number, now, self, self.task_id, self._cut)
         agent.put(record)
         if agent.has_hooks:
-            self._activation = agent.activated(record)
+            self._started = agent.scope_started(record)
         return self
 
     def __exit__(
@@ -150,9 +161,12 @@ class Task:
     def activate(self) -> Generator[Task]:
         """Make a manually started task current for a ``with`` block, in any thread or callback."""
         before = swap(self)
+        activation = self.agent.activated(self._started) if self.agent.has_hooks else None
         try:
             yield self
         finally:
+            if activation is not None:
+                self.agent.deactivated(activation, None)
             if raw_current() is self:
                 swap(before)
 

@@ -145,12 +145,21 @@ def _seconds_text(seconds: int) -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
 
 
-def _summary(p: Privacy, summary: str) -> str:
-    """The summary member, and a note when it had to be cut."""
-    if len(summary) <= SUMMARY_LIMIT:
-        return f'"summary":{p.quote(summary)}'
-    cut = p.quote(summary[: SUMMARY_LIMIT - 1] + "…")
-    return f'"summary":{cut},"{TRUNCATED}":["summary"]'
+def _summary(p: Privacy, summary: str, cut: tuple[str, ...] = ()) -> str:
+    """The summary member, and a note of what was cut: the summary itself, or what `cut` names."""
+    if len(summary) > SUMMARY_LIMIT:
+        summary = _shortened(p, summary, SUMMARY_LIMIT)
+        cut = (*cut, "summary")
+    note = f',"{TRUNCATED}":["{_COMMA.join(cut)}"]' if cut else ""
+    return f'"summary":{p.quote(summary)}{note}'
+
+
+_COMMA = '","'
+
+
+def _shortened(p: Privacy, value: str, limit: int) -> str:
+    """Cut a text, but not through a secret, whose beginning would be left."""
+    return (p.text(value) or "")[: limit - 1] + "…"
 
 
 def _texts(p: Privacy, **fields: Any) -> str:
@@ -215,9 +224,8 @@ def heartbeat(p: Privacy, payload: Any, own: Any) -> Draft:
 
 
 def task_started(p: Privacy, task_id: Any, cut: bool) -> Draft:
-    note = f',"{TRUNCATED}":["task_id"]' if cut else ""
-    payload = f"{{{_summary(p, f'Task {text(task_id)} started')}{note}}}"
-    return _TASK_STARTED, payload, _INFO, None, None, None
+    summary = _summary(p, f"Task {text(task_id)} started", ("task_id",) if cut else ())
+    return _TASK_STARTED, f"{{{summary}}}", _INFO, None, None, None
 
 
 def task_completed(p: Privacy, task_id: Any, status: Any, duration_ns: int, *payloads: Any) -> Draft:
@@ -272,10 +280,17 @@ def _failure(p: Privacy, error: Any, message: Any) -> str:
 
 
 def _custom(
-    p: Privacy, kind: str, summary: str, data: str, tags: str, severity: Severity = _INFO, note: str = ""
+    p: Privacy,
+    kind: str,
+    summary: str,
+    data: str,
+    tags: str,
+    severity: Severity = _INFO,
+    cut: tuple[str, ...] = (),
 ) -> Draft:
     """A custom event; `data` and `tags` are members and items as JSON text."""
-    payload = f'{{"kind":"{kind}",{_summary(p, summary)},"data":{{{data}}},"tags":[{tags}]{note}}}'
+    told = _summary(p, summary, cut)
+    payload = f'{{"kind":"{kind}",{told},"data":{{{data}}},"tags":[{tags}]}}'
     return _CUSTOM, payload, severity, None, None, None
 
 
@@ -303,23 +318,31 @@ def llm_call(
         data += f',"cost":{_number_text(cost)}'
     if duration_ms is not None:
         data += f',"duration_ms":{duration_ms}'
-    note = ""
+    cut: tuple[str, ...] = ()
     if p.captures and (prompt_preview is not None or response_preview is not None):
-        previews, note = _previews(p, prompt_preview=prompt_preview, response_preview=response_preview)
+        previews, cut = _previews(p, prompt_preview=prompt_preview, response_preview=response_preview)
         data += previews
     if metadata is not None:
         data += f',"metadata":{p.tree(mapping(metadata))}'
     summary = f"{name} → {model}{_usage(tokens_in, tokens_out, cost)}"
-    return _custom(p, "llm_call", summary, data, '"llm"', _INFO, note)
+    return _custom(p, "llm_call", summary, data, '"llm"', _INFO, cut)
 
 
-def _previews(p: Privacy, **previews: Any) -> tuple[str, str]:
-    """The members of the previews, and a note of those that were cut."""
+def _previews(p: Privacy, **previews: Any) -> tuple[str, tuple[str, ...]]:
+    """The members of the previews, and the names of those that were cut."""
     limit = p.preview_max_chars
-    texts = {key: text(value) for key, value in previews.items() if value is not None}
-    members = "".join(f',"{key}":{p.quote(value[:limit])}' for key, value in texts.items())
-    cut = ",".join(f'"{key}"' for key, value in texts.items() if len(value) > limit)
-    return members, f',"{TRUNCATED}":[{cut}]' if cut else ""
+    members, cut = "", list[str]()
+    for key, value in previews.items():
+        if value is None:
+            continue
+        shown = text(value)
+        if len(shown) > limit:
+            shown = (p.text(shown) or "")[
+                :limit
+            ]  # redacted first: a cut through a secret leaves its beginning
+            cut.append(key)
+        members += f',"{key}":{p.quote(shown)}'
+    return members, tuple(cut)
 
 
 def _usage(tokens_in: int | None, tokens_out: int | None, cost: float | None) -> str:
@@ -502,7 +525,7 @@ def _limited(p: Privacy, type_: EventType, content: dict[str, Any]) -> dict[str,
     """Apply to a payload of the caller's making what the sensors apply to theirs."""
     summary = content.get("summary")
     if isinstance(summary, str) and len(summary) > SUMMARY_LIMIT:
-        content["summary"] = summary[: SUMMARY_LIMIT - 1] + "…"
+        content["summary"] = _shortened(p, summary, SUMMARY_LIMIT)
         content[TRUNCATED] = ["summary"]
     if not p.captures and type_.startswith("action_"):
         content = {key: value for key, value in content.items() if key not in CONTENT_KEYS}
@@ -519,7 +542,7 @@ def _limit_preview(p: Privacy, data: dict[str, Any], key: str) -> None:
     if not p.captures:
         del data[key]
     elif isinstance(value, str):
-        data[key] = value[: p.preview_max_chars]
+        data[key] = (p.text(value) or "")[: p.preview_max_chars]
 
 
 def _default_severity(type_: EventType, payload: dict[str, Any]) -> Severity:
