@@ -210,15 +210,18 @@ _HOMES = {
         "MemoryTransport",
     ),
 }
+_SUBMODULES = frozenset(("contrib", "errors", "events", "stats", "testing", "transport", "transports"))
 _MODULES = {name: module for module, names in _HOMES.items() for name in names}
 
 
 def __getattr__(name: str) -> object:
+    from importlib import import_module
+
+    if name in _SUBMODULES:
+        return import_module(f".{name}", __name__)
     module = _MODULES.get(name)
     if module is None:
         raise AttributeError(f"module 'hiveloop' has no attribute {name!r}")
-    from importlib import import_module
-
     value = globals()[name] = getattr(import_module(module, __name__), name)
     return value
 

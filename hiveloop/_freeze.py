@@ -28,6 +28,8 @@ MAX_TEXT = 16_384
 MAX_TEXT_TOTAL = 49_152
 """Characters kept of one value: above the 32 KB payload limit, which is applied once encoded."""
 MAX_KEY = 256
+MAX_BITS = 512
+"""Longest integer kept as a number."""
 
 CUT = "…"
 TRUNCATED = "_truncated"
@@ -103,8 +105,8 @@ def freeze_text(value: Any, limit: int = MAX_TEXT) -> str:
     """Return text for a value that should be a str; other types are described or converted."""
     if type(value) is str and len(value) <= limit:
         return value
-    copy = _Copier().copy(value, 1)
-    return (copy if type(copy) is str else describe(value) if _is_huge(copy) else str(copy))[:limit]
+    copy = _Copier().copy(value, MAX_DEPTH)
+    return (copy if type(copy) is str else str(copy))[:limit]
 
 
 def thaw(frozen: Any) -> Any:
@@ -114,8 +116,7 @@ def thaw(frozen: Any) -> Any:
 
 def describe(value: object) -> str:
     """Name an object's type, without running any of its code."""
-    kind: Any = type(value)
-    return f"<{type.__getattribute__(kind, '__qualname__')}>"
+    return f"<{_raw(kind_of(value), '__qualname__')}>"
 
 
 def _freeze_tree(value: Any) -> bytes:
@@ -171,18 +172,16 @@ class _Copier:
     def copy(self, value: Any, depth: int) -> Any:
         self._room -= 1
         kind = kind_of(value)
-        if kind in _ATOMS:
+        if kind in _ATOMS and kind is not int:
             return value
         if is_a(kind, str):
             return self._text(str.__str__(value))
         if is_a(kind, int):
-            return int.__int__(value)
+            return _bounded(int.__int__(value))
         if is_a(kind, float):
             return float.__float__(value)
         if is_a(kind, dict, *_SEQUENCES):
             return self._container(value, kind, depth)
-        if is_a(kind, bytes, bytearray, memoryview):
-            return f"<{kind.__name__}, {memoryview(value).nbytes} bytes>"
         return attempt("freezing user data", self._object, value, kind, depth, default="<unreadable>")
 
     def _text(self, value: str) -> str:
@@ -197,8 +196,7 @@ class _Copier:
         if is_a(kind_of(value), str):
             return self._text(str.__str__(value)[:MAX_KEY])
         if kind_of(value) in _ATOMS or is_a(kind_of(value), int, float):
-            copy = self.copy(value, 1)
-            return str(copy) if not _is_huge(copy) else describe(value)
+            return str(self.copy(value, 1))
         return describe(value)
 
     def _container(self, value: Any, kind: type, depth: int) -> Any:
@@ -239,38 +237,48 @@ class _Copier:
         return copy
 
     def _object(self, value: Any, kind: type, depth: int) -> Any:
+        if is_a(kind, bytes, bytearray, memoryview):
+            return f"{describe(value)[:-1]}, {memoryview(value).nbytes} bytes>"
         for base in _mro(kind):
-            method = _TEXT_METHODS.get((base.__module__, base.__qualname__))
-            if method is not None:
-                return getattr(base, method)(value)
-            if base.__module__ == "enum" and base.__qualname__ == "Enum":
+            name = _raw(base, "__module__"), _raw(base, "__qualname__")
+            if name in _TEXT_METHODS:
+                return self.copy(getattr(base, _TEXT_METHODS[name])(value), depth)
+            if name == ("enum", "Enum") and depth > 0:
                 return self.copy(object.__getattribute__(value, "_value_"), depth - 1)
         if is_a(kind, BaseException):
             return self._exception(value, kind)
         fields = _dataclass_fields(kind)
         if fields is not None:
             return self._container({n: _field(value, n) for n in islice(fields, 200)}, dict, depth)
-        return _number(value, kind)
+        return self.copy(_number(value, kind), depth)
 
     def _exception(self, value: BaseException, kind: type) -> str:
-        args = value.args
+        args, name = _ARGS.__get__(value), _raw(kind, "__name__")
         text = args[0] if len(args) == 1 and type(args[0]) is str else ""
-        return self._text(f"{kind.__name__}: {text}" if text else kind.__name__)
+        return self._text(f"{name}: {text}" if text else name)
+
+
+_ARGS: Any = vars(BaseException)["args"]
+
+
+def _raw(kind: type, name: str) -> Any:
+    """An attribute of a class, past any metaclass that would like to have a say."""
+    return type.__getattribute__(kind, name)
 
 
 def _mro(kind: type) -> tuple[type, ...]:
-    """The classes of a type, past any metaclass that would like to have a say."""
-    mro: tuple[type, ...] = type.__getattribute__(kind, "__mro__")
+    mro: tuple[type, ...] = _raw(kind, "__mro__")
     return mro
 
 
-def _is_huge(value: Any) -> bool:
-    return type(value) is int and value.bit_length() > 512
+def _bounded(value: int) -> int | str:
+    """A giant integer takes megabytes, and its text quadratic time."""
+    return value if value.bit_length() <= MAX_BITS else f"<int, {value.bit_length()} bits>"
 
 
 def _dataclass_fields(kind: type) -> Any:
     for base in _mro(kind):
-        fields = base.__dict__.get("__dataclass_fields__")
+        fields = _raw(base, "__dict__").get("__dataclass_fields__")
         if is_dict(fields):
             return fields
     return None
@@ -285,7 +293,7 @@ def _field(value: object, name: str) -> Any:
 
 def _number(value: Any, kind: type) -> Any:
     """Convert the scalars of array libraries, which are no subclasses of int and float."""
-    module = str(type.__getattribute__(kind, "__module__")).split(".", 1)[0]
+    module = str(_raw(kind, "__module__")).split(".", 1)[0]
     if module in ("numpy", "torch", "jax", "jaxlib", "cupy"):
         for name, convert in (("__index__", int), ("__float__", float)):
             if hasattr(kind, name):

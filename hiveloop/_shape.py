@@ -14,7 +14,7 @@ def is_dict(value: object) -> TypeGuard[dict[str, Any]]:
 
 def is_list(value: object) -> TypeGuard[list[Any]]:
     """Tell whether a JSON value is an array; marshal gives tuples back too."""
-    return isinstance(value, list | tuple)
+    return isinstance(value, (list, tuple))
 
 
 def is_longer(value: object, limit: int) -> bool:

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 __all__ = ["Draft", "iso_time", "tool_payload"]
 
 SUMMARY_LIMIT = 512
+_SURELY_FITS = 400
+"""Characters of a name and a model whose summary cannot exceed the limit."""
 CONTENT_KEYS = frozenset(("args", "result", "result_preview", "response_body"))
 """Keys of an action's payload that hold what tools were given and returned."""
 
@@ -224,19 +226,24 @@ def heartbeat(p: Privacy, payload: Any, own: Any) -> Draft:
 
 
 def task_started(p: Privacy, task_id: Any, cut: bool) -> Draft:
-    summary = _summary(p, f"Task {text(task_id)} started", ("task_id",) if cut else ())
-    return _TASK_STARTED, f"{{{summary}}}", _INFO, None, None, None
+    note = f',"{TRUNCATED}":["task_id"]' if cut else ""
+    return _TASK_STARTED, f"{{{_task(p, task_id, 'started')}{note}}}", _INFO, None, None, None
+
+
+def _task(p: Privacy, task_id: Any, what: str) -> str:
+    """The summary of a task's event; an id is short enough never to be cut."""
+    return f'"summary":"Task {p.quote(text(task_id))[1:-1]} {what}"'
 
 
 def task_completed(p: Privacy, task_id: Any, status: Any, duration_ns: int, *payloads: Any) -> Draft:
-    payload = _merged(p, _summary(p, f"Task {text(task_id)} completed"), _SUMMARY, payloads)
+    payload = _merged(p, _task(p, task_id, "completed"), _SUMMARY, payloads)
     return _TASK_COMPLETED, payload, _INFO, p.text(text(status)) or "success", duration_ns, None
 
 
 def task_failed(
     p: Privacy, task_id: Any, error: Any, message: Any, duration_ns: int, *payloads: Any
 ) -> Draft:
-    start = _joined(_summary(p, f"Task {text(task_id)} failed"), _failure(p, error, message))
+    start = _joined(_task(p, task_id, "failed"), _failure(p, error, message))
     payload = _merged(p, start, _SUMMARY + _FAILURE, payloads)
     return EventType.TASK_FAILED, payload, _ERROR, "failure", duration_ns, None
 
@@ -309,7 +316,8 @@ def llm_call(
     name, model = text(name), text(model)
     tokens_in, tokens_out = whole(tokens_in, "tokens_in"), whole(tokens_out, "tokens_out")
     cost, duration_ms = number(cost, "cost"), whole(duration_ms, "duration_ms")
-    data = f'"name":{p.quote(name)},"model":{p.quote(model)}'
+    shown_name, shown_model = p.quote(name), p.quote(model)
+    data = f'"name":{shown_name},"model":{shown_model}'
     if tokens_in is not None:
         data += f',"tokens_in":{tokens_in}'
     if tokens_out is not None:
@@ -324,8 +332,11 @@ def llm_call(
         data += previews
     if metadata is not None:
         data += f',"metadata":{p.tree(mapping(metadata))}'
-    summary = f"{name} → {model}{_usage(tokens_in, tokens_out, cost)}"
-    return _custom(p, "llm_call", summary, data, '"llm"', _INFO, cut)
+    usage = _usage(tokens_in, tokens_out, cost)
+    if cut or len(name) + len(model) > _SURELY_FITS:
+        return _custom(p, "llm_call", f"{name} → {model}{usage}", data, '"llm"', _INFO, cut)
+    told = f'"summary":"{shown_name[1:-1]} → {shown_model[1:-1]}{usage}"'  # of parts redacted already
+    return _CUSTOM, f'{{"kind":"llm_call",{told},"data":{{{data}}},"tags":["llm"]}}', _INFO, None, None, None
 
 
 def _previews(p: Privacy, **previews: Any) -> tuple[str, tuple[str, ...]]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from functools import lru_cache
+from json.encoder import encode_basestring as _quote
 from typing import Any
 
 from hiveloop.events import AgentInfo, Event, TaskInfo
@@ -75,8 +76,8 @@ class _TaskTexts:
         known = self._texts.get(task.run_id)
         if known is not None and known[0] is task:
             return known[1]
-        fields = {key: value for key, value in _task_fields(task).items() if value is not None}
-        text = f",{_encode(fields)[1:-1]}"
+        fields = _task_fields(task).items()
+        text = "".join([f',"{key}":{_quote(value)}' for key, value in fields if value is not None])
         if len(self._texts) >= self._most:
             self._texts.clear()
         self._texts[task.run_id] = (task, text)
@@ -100,9 +101,9 @@ def encode_event(event: Event) -> bytes:
         if action.parent_action_id is not None:
             scope += f',"parent_action_id":"{action.parent_action_id}"'
     if parent is not None:
-        scope += f',"parent_event_id":{_encode(parent)}'
+        scope += f',"parent_event_id":{_quote(parent)}'
     if status is not None:
-        scope += f',"status":{_encode(status)}'
+        scope += f',"status":{_quote(status)}'
     if duration_ms is not None:
         scope += f',"duration_ms":{duration_ms}'
     # Joined, not formatted: formatting an enum member runs Python code.

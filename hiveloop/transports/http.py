@@ -8,7 +8,6 @@ from __future__ import annotations
 import gzip
 import json
 import os
-import threading
 import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -41,9 +40,6 @@ MAX_BYTES = 1_000_000
 _GATEWAY = frozenset((502, 503, 504))
 _WORTH_A_RETRY = frozenset((408, 425, 429))
 _WRONG_ADDRESS = frozenset((301, 302, 303, 307, 308, 404, 405))
-_BREATH_EVENTS = 25
-_BREATH_SECONDS = 50e-6
-_never = threading.Event()
 
 
 class _Body(NamedTuple):
@@ -110,13 +106,8 @@ class HttpTransport(Transport):
         return f"HttpTransport(endpoint={self.endpoint!r})"
 
     def prepare(self, batch: Batch) -> object:
-        """Encode a batch; in small slices while little waits, to leave the interpreter to the agent."""
-        paced = batch.backlog < MAX_EVENTS
-        texts: list[bytes] = []
-        for event in batch.events:
-            texts.append(encode_event(event))
-            if paced and len(texts) % _BREATH_EVENTS == 0:
-                _never.wait(_BREATH_SECONDS)
+        """Encode a batch."""
+        texts = [encode_event(event) for event in batch.events]
         return _Body(len(texts), encode_batch(batch.agent, texts))
 
     def send(self, prepared: object, timeout: float) -> Outcome:
