@@ -11,7 +11,7 @@ seconds would take them from the agent.
 from __future__ import annotations
 
 import marshal
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from itertools import islice
 from types import NoneType
 from typing import Any
@@ -209,10 +209,8 @@ class _Copier:
             self._path.discard(id(value))
 
     def _mapping(self, value: Any, depth: int) -> dict[str, Any]:
-        # One C call takes the snapshot, so that another thread cannot change it half-way.
-        items: list[tuple[Any, Any]] = list(islice(_DICT.items(value), max(0, self._room)))
         copy: dict[str, Any] = {}
-        for key, item in items:
+        for key, item in _snapshot(_DICT.items, value, self._room):
             if self._room <= 0:
                 break
             copy[self._key(key)] = self.copy(item, depth - 1)
@@ -224,9 +222,8 @@ class _Copier:
 
     def _sequence(self, value: Any, kind: type, depth: int) -> list[Any]:
         base = next(b for b in _SEQUENCES if is_a(kind, b))
-        items: list[Any] = list(islice(base.__iter__(value), max(0, self._room)))
         copy: list[Any] = []
-        for item in items:
+        for item in _snapshot(base.__iter__, value, self._room):
             if self._room <= 0:
                 break
             copy.append(self.copy(item, depth - 1))
@@ -256,6 +253,16 @@ class _Copier:
         args, name = _ARGS.__get__(value), _raw(kind, "__name__")
         text = args[0] if len(args) == 1 and type(args[0]) is str else ""
         return self._text(f"{name}: {text}" if text else name)
+
+
+def _snapshot(iterate: Callable[[Any], Iterable[Any]], value: Any, room: int) -> list[Any]:
+    """Take items in one C call, in which another thread gets a turn only if garbage is collected."""
+    for _ in range(3):
+        try:
+            return list(islice(iterate(value), max(0, room)))
+        except RuntimeError:
+            continue
+    return []
 
 
 _ARGS: Any = vars(BaseException)["args"]

@@ -330,7 +330,9 @@ class LaneMachine(RuleBasedStateMachine):
         stats = self.lane.stats()
         lost = {reason: self.count(reason) for reason in DropReason if self.count(reason)}
         assert stats.accepted == len(self.records)
-        assert stats.accepted == stats.delivered + sum(stats.dropped.values()) + stats.waiting + stats.in_flight
+        assert (
+            stats.accepted == stats.delivered + sum(stats.dropped.values()) + stats.waiting + stats.in_flight
+        )
         assert stats.delivered == len(self.arrived)
         assert stats.dropped == lost
         assert stats.waiting == len(self.waiting)
