@@ -135,7 +135,8 @@ class Session:
 
     def __init__(self, url: str, headers: Mapping[str, str], ca_file: str | None) -> None:
         session = requests.Session()
-        request = session.prepare_request(requests.Request("POST", url, headers=dict(headers)))
+        # Prepared without the session, which would let an entry in ~/.netrc replace the key.
+        request = requests.Request("POST", url, headers=dict(headers)).prepare()
         settings = session.merge_environment_settings(url, {}, True, ca_file, None)
         adapter: Any = _Adapter(pool_connections=1, pool_maxsize=1, max_retries=0)
         self._pool: Any = adapter.get_connection_with_tls_context(

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hiveloop._shape import is_dict, is_list
+from hiveloop._version import __version__
 from hiveloop.errors import HiveLoopConfigError
 from hiveloop.transport import (
     Batch,
@@ -26,6 +27,7 @@ from hiveloop.transport import (
     Transport,
 )
 from hiveloop.transports._address import DEFAULT_ENDPOINT, check_endpoint
+from hiveloop.transports._loading import load_session
 from hiveloop.transports._wire import encode_batch, encode_event
 
 if TYPE_CHECKING:
@@ -98,6 +100,7 @@ class HttpTransport(Transport):
             "Authorization": f"Bearer {api_key}",
             "Content-Type": "application/json",
             "Accept": "application/json",
+            "User-Agent": f"hiveloop/{__version__}",
         }
         self._session: Session | None = None
         self._pid = 0
@@ -116,27 +119,25 @@ class HttpTransport(Transport):
         if len(prepared.content) > MAX_BYTES:
             return TooLarge(f"{len(prepared.content)} bytes")
         timeout = min(timeout, self._timeout)
-        from hiveloop.transports import _session
-
+        session = load_session()
         compressed = self._compression
         content = gzip.compress(prepared.content, 3) if compressed else prepared.content
         try:
             answer = self._connected().post(content, "gzip" if compressed else None, timeout)
-        except _session.FAILURES as error:
+        except session.FAILURES as error:
             self._disconnect()
-            return Retry(_session.describe_error(error, timeout))
+            return Retry(session.describe_error(error, timeout))
         if compressed and answer.status in (400, 415, 501):
             self._compression = False
             return Retry("the server does not take compressed bodies", after=0.0)
         return outcome_of(answer)
 
     def _connected(self) -> Session:
-        if self._session is None or self._pid != os.getpid():
-            from hiveloop.transports._session import Session
-
-            self._session = Session(f"{self.endpoint}/v1/ingest", self._headers, self._ca_file)
-            self._pid = os.getpid()
-        return self._session
+        session: Session | None = self._session
+        if session is None or self._pid != os.getpid():
+            session = load_session().Session(f"{self.endpoint}/v1/ingest", self._headers, self._ca_file)
+            self._session, self._pid = session, os.getpid()
+        return session
 
     def _disconnect(self) -> None:
         session, self._session = self._session, None
