@@ -133,10 +133,11 @@ class HttpTransport(Transport):
         return outcome_of(answer)
 
     def _connected(self) -> Session:
-        session: Session | None = self._session
-        if session is None or self._pid != os.getpid():
-            session = load_session().Session(f"{self.endpoint}/v1/ingest", self._headers, self._ca_file)
-            self._session, self._pid = session, os.getpid()
+        known = self._session
+        if known is not None and self._pid == os.getpid():
+            return known
+        session: Session = load_session().Session(f"{self.endpoint}/v1/ingest", self._headers, self._ca_file)
+        self._session, self._pid = session, os.getpid()
         return session
 
     def _disconnect(self) -> None:
