@@ -14,6 +14,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ._ids import id_text
+from ._redact import SURELY_SMALL
 from .events import ActionInfo, AgentInfo, Event, EventType, Severity, TaskInfo
 
 if TYPE_CHECKING:
@@ -55,7 +56,8 @@ class EventBuilder:
         make, number, time_ns, source, *arguments = record
         privacy = self._privacy
         type_, payload, severity, status, duration_ns, parent = make(privacy, *arguments)
-        payload = privacy.finished(payload)
+        if privacy.masks or len(payload) > SURELY_SMALL:
+            payload = privacy.finished(payload)
         agent, task, action = source.describe(privacy)
         return Event._make(
             (

@@ -141,6 +141,7 @@ class Privacy:
 
     Attributes:
         quote: returns the JSON string of a text, redacted.
+        masks: whether payloads must pass `finished`, however small.
         captures: whether previews and tool content may leave.
         preview_max_chars: characters kept of a preview.
     """
@@ -154,6 +155,7 @@ class Privacy:
         mask: Mask | None = None,
     ) -> None:
         self.captures = capture_content
+        self.masks = mask is not None
         self.preview_max_chars = preview_max_chars
         self._redact_text = redact_text if redact else _unchanged
         self._mask = mask
@@ -192,12 +194,14 @@ class Privacy:
         keys, quoted, members = self._keys, self._quoted, list[str]()
         for key, item in value.items():
             shown, secret = keys[key]
-            if type(item) is str:  # most are; it saves a call, as the next does
+            if type(item) is str:  # the usual types are written out here: it saves a call for each
                 members.append(shown + (_QUOTED_REDACTED if secret else quoted[item]))
             elif item is True or item is False:
                 members.append(shown + ("true" if item else "false"))
             elif secret and item is not None:
                 members.append(shown + _QUOTED_REDACTED)
+            elif type(item) is int and -_LARGEST_PLAIN_INT <= item < _LARGEST_PLAIN_INT:
+                members.append(shown + repr(item))
             else:
                 members.append(shown + self._tree(item, depth - 1))
         return ",".join(members)
@@ -211,8 +215,6 @@ class Privacy:
 
     def finished(self, payload_json: str) -> str:
         """Return a payload as it may leave the process: masked, and within the wire's limit."""
-        if self._mask is None and len(payload_json) <= SURELY_SMALL:
-            return payload_json
         if self._mask is not None:
             payload_json = self._masked(self._mask, payload_json)
         if len(payload_json) <= SURELY_SMALL or len(payload_json.encode("utf-8", "replace")) <= PAYLOAD_LIMIT:
