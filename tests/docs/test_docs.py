@@ -121,7 +121,7 @@ def test_every_block_says_its_language() -> None:
 
 
 def commands(block: Block) -> list[list[str]]:
-    lines = block.text.replace("\\\n", " ").splitlines()
+    lines = block.text.replace("\\\n", " ").replace(" && ", "\n").splitlines()
     return [shlex.split(line, comments=True) for line in lines if shlex.split(line, comments=True)]
 
 
@@ -134,7 +134,9 @@ def test_bash_block_names_what_exists(block: Block) -> None:
 
 
 def check_command(words: list[str]) -> None:
-    match words:
+    match [word.removeprefix(".venv/bin/").replace("python3", "python") for word in words]:
+        case ["python", "-m", "venv", _]:
+            pass
         case [] | ["export", *_] | ["cd", *_] | ["git", *_]:
             pass
         case ["pip", "install", *arguments]:
