@@ -212,21 +212,28 @@ class Lane:
         size = min(waiting, self._limits.max_events * (GROUP_WINDOW if self._limits.one_agent else 1))
         if flushing:  # a watermark is met at the end of a window: let later records not hold it up
             size = min(size, self._flush_to - self._removed)
-        self._work.extend(self._grouped([self._take() for _ in range(size)]))
+        self._work.extend(self._grouped(self._take(size)))
         return True
 
-    def _take(self) -> Record:
-        self._removed += 1
-        self._in_flight += 1
-        return self._queue.popleft()
+    def _take(self, count: int) -> list[Record]:
+        popleft = self._queue.popleft
+        records = [popleft() for _ in range(count)]
+        self._removed += count
+        self._in_flight += count
+        return records
 
     def _grouped(self, window: list[Record]) -> Iterable[_Group]:
         if not self._limits.one_agent:
             return (_Group(window),)
         by_agent: dict[object, _Group] = {}
+        last: object = None
+        group = _Group()
         for record in window:
             source: Source = record[3]
-            by_agent.setdefault(source.agent, _Group()).append(record)
+            agent = source.agent
+            if agent is not last:  # an agent's records mostly come in a row
+                last, group = agent, by_agent.setdefault(agent, _Group())
+            group.append(record)
         return by_agent.values()
 
     def _build_piece(self, group: _Group) -> _Piece | None:
@@ -245,7 +252,7 @@ class Lane:
             room -= sum(event.size for event in built)
             if paced:
                 self._breathe()
-        return self._built(events, group, failed)
+        return self._built(self._pieces(events, fit=room >= 0), group, failed)
 
     def _build_all(self, records: list[Record]) -> list[Event]:
         build = self._build
@@ -255,13 +262,17 @@ class Lane:
         built = (attempt("building an event", self._build, record, default=None) for record in records)
         return [event for event in built if event is not None]
 
-    def _built(self, events: list[Event], rest: _Group, failed: int) -> _Piece | None:
-        """Take in what was built; return what to send first, and queue what did not fit with it."""
+    def _pieces(self, events: list[Event], *, fit: bool) -> list[_Piece]:
+        """Split events into batches within the limit of bytes; `fit` when it is known that all are."""
         pieces: list[_Piece] = []
         while events:
-            fitting = self._fitting(events)
+            fitting = len(events) if fit else self._fitting(events)
             pieces.append(_Piece(tuple(events[:fitting])))
             events = events[fitting:]
+        return pieces
+
+    def _built(self, pieces: list[_Piece], rest: _Group, failed: int) -> _Piece | None:
+        """Take in what was built; return what to send first, and queue what did not fit with it."""
         with self._lock:
             if self._closed:
                 return None
@@ -348,7 +359,7 @@ class Lane:
             self._split(piece)
         else:  # let what follows go first: its fate tells an outage from a poison event
             if not self._work and self._queue:
-                self._work.append(_Group((self._take(),)))
+                self._work.append(_Group(self._take(1)))
             self._work.insert(1, piece)
 
     def _settle_too_large(self, piece: _Piece) -> None:

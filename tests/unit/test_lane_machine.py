@@ -6,6 +6,7 @@ handed out, what it answered. Whatever the lane counts must agree with that, aft
 
 from __future__ import annotations
 
+import random
 from collections import Counter
 from enum import Enum, auto
 from itertools import pairwise
@@ -103,7 +104,7 @@ class LaneMachine(RuleBasedStateMachine):
             max_queue_size=max_queue_size,
             batch_size=batch_size,
             flush_interval=flush_interval,
-            backoff=Backoff(initial=1.0, maximum=60.0, probe=15.0),
+            backoff=Backoff(initial=1.0, maximum=60.0, probe=15.0, draw=random.random),  # Hypothesis seeds it
             on_ready=self.wake,
         )
         self.records: list[tuple[Any, ...]] = []
