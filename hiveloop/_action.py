@@ -7,7 +7,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from . import _ids, payloads
-from ._freeze import freeze_mapping, freeze_text
+from ._freeze import freeze, freeze_mapping, freeze_text
 from ._guard import attempt, guarded, guarded_enter, guarded_exit
 from ._ids import id_text, next_number
 from ._scope import is_over, make_current, raw_current
@@ -20,9 +20,11 @@ if TYPE_CHECKING:
     from ._redact import Privacy
     from ._task import Task
 
-__all__ = ["MOST_OPEN", "Action", "error_text"]
+__all__ = ["MOST_OPEN", "NAME_LIMIT", "Action", "error_text", "until_ns"]
 
 NAME_LIMIT = 256
+LONGEST_SILENCE = 366 * 24 * 3600
+"""Most seconds that can be announced with `expecting`."""
 MOST_OPEN = 10_000
 """Open scopes remembered per agent; beyond it the oldest are taken for abandoned."""
 
@@ -164,11 +166,17 @@ class Action:
     @guarded
     def expecting(self, seconds: float) -> None:
         """Announce that this action may stay silent for so many seconds without being stuck."""
-        self.expecting_until_ns = time_ns() + int(float(seconds) * 1e9)
+        self.expecting_until_ns = until_ns(seconds)
         self.agent.progress_ns = time_ns()
 
     def __repr__(self) -> str:
         return f"<hiveloop.Action {self._name!r}>"
+
+
+def until_ns(seconds: object) -> int:
+    """Return the wall clock in so many seconds, nanoseconds; now for what is no number of seconds."""
+    span = payloads.number(freeze(seconds), "seconds") or 0
+    return time_ns() + int(min(max(span, 0), LONGEST_SILENCE) * 1e9)
 
 
 def error_text(error: BaseException) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from functools import cache
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
     from ._record import Record
     from ._redact import Privacy
 
-__all__ = ["Agent", "no_agent", "seconds"]
+__all__ = ["Agent", "no_agent", "seconds", "untracked"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -36,6 +35,15 @@ def no_agent() -> Agent:
     from ._pipeline import silent_pipeline
 
     return Agent(AgentInfo(agent_id=""), silent_pipeline())
+
+
+def untracked() -> Any:
+    """Stand in for `Agent.track` when it cannot make a decorator: return one that changes nothing."""
+
+    def unchanged(function: Any) -> Any:
+        return function
+
+    return unchanged
 
 
 class Agent:
@@ -170,6 +178,7 @@ class Agent:
     @overload
     def track(self, action_name: str | None = None) -> Callable[[Callable[P, R]], Callable[P, R]]: ...
 
+    @guarded_scope(untracked)
     def track(self, action_name: Any = None) -> Any:
         """Decorate a function, so that each call is an action: ``@agent.track("search")`` or bare.
 
@@ -371,9 +380,14 @@ class Agent:
         return {key: value for key, value in own.items() if value is not None}
 
 
+A_LONG_TIME = 1e12
+
+
 def seconds(value: Any, name: str, default: float) -> float:
     """Return a number of seconds, at least 0; the default with a notice when the value is no such thing."""
-    if isinstance(value, int | float) and math.isfinite(value) and value >= 0:
-        return value
+    plain = freeze(value)
+    number: float = plain if type(plain) in (int, float) else -1
+    if 0 <= number < A_LONG_TIME:  # false for NaN
+        return number
     notice(f"argument {name}", "hiveloop: %s must be a number of seconds, 0 or more; using %s", name, default)
     return default

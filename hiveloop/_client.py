@@ -19,7 +19,7 @@ from ._heartbeat import Callback, Heartbeats
 from ._pipeline import EngineOptions, Pipeline
 from ._record import EventBuilder
 from ._redact import Mask, Privacy
-from ._shape import is_list
+from ._shape import is_a, is_list, kind_of
 from ._version import __version__
 from .errors import HiveLoopConfigError
 from .events import AgentInfo
@@ -33,6 +33,8 @@ Transports = Transport | Sequence[Transport]
 
 FLUSH_SECONDS = 10.0
 """Default patience of `flush`."""
+SHORTEST_INTERVAL = 0.01
+"""Seconds between heartbeats, at least: more of them would be a load, not a sign of life."""
 ROOM_TO_SAY_GOODBYE = 0.5
 """Queue fill above which ``agent_stopped`` is not sent: it must not push out real events."""
 
@@ -55,7 +57,7 @@ _EVERY_30_SECONDS, _AFTER_300_SECONDS = _DefaultSeconds(30), _DefaultSeconds(300
 
 def _is_passed(value: object) -> bool:
     """Tell whether the caller of `HiveBoard.agent` gave this argument: a second call changes only those."""
-    return value is not None and not isinstance(value, _DefaultText | _DefaultSeconds)
+    return value is not None and not is_a(kind_of(value), _DefaultText, _DefaultSeconds)
 
 
 class HiveBoard:
@@ -169,18 +171,19 @@ class HiveBoard:
     def _set_heartbeat(
         self, agent: Agent, new: bool, interval: float, payload: Callback | None, queue: Callback | None
     ) -> None:
-        agent.heartbeat_payload = payload or agent.heartbeat_payload
-        agent.queue_provider = queue or agent.queue_provider
+        agent.heartbeat_payload = agent.heartbeat_payload if payload is None else payload
+        agent.queue_provider = agent.queue_provider if queue is None else queue
         before = agent.heartbeat_interval
         if _is_passed(interval):
-            agent.heartbeat_interval = seconds(interval, "heartbeat_interval", 30.0)
+            wanted = seconds(interval, "heartbeat_interval", 30.0)
+            agent.heartbeat_interval = max(wanted, SHORTEST_INTERVAL) if wanted else 0.0
         if self.enabled and (new or agent.heartbeat_interval != before):
             self._heartbeats.set(agent)
 
     def get_agent(self, agent_id: str) -> Agent | None:
         """Return the agent registered under an id, or None."""
         with self._lock:
-            return self._agents.get(agent_id)
+            return self._agents.get(freeze_text(agent_id, 256))
 
     @property
     def pipeline(self) -> Pipeline:

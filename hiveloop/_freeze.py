@@ -19,7 +19,17 @@ from typing import Any
 from ._guard import attempt
 from ._shape import is_a, is_dict, kind_of
 
-__all__ = ["MAX_TEXT", "describe", "freeze", "freeze_args", "freeze_mapping", "freeze_text", "thaw"]
+__all__ = [
+    "MAX_TEXT",
+    "TRUNCATED",
+    "describe",
+    "freeze",
+    "freeze_args",
+    "freeze_mapping",
+    "freeze_text",
+    "thaw",
+    "type_name",
+]
 
 MAX_DEPTH = 8
 MAX_NODES = 2_000
@@ -112,6 +122,12 @@ def freeze_text(value: Any, limit: int = MAX_TEXT) -> str:
 def thaw(frozen: Any) -> Any:
     """Return a fresh tree of the frozen value; runs on a delivery thread."""
     return marshal.loads(frozen) if type(frozen) is bytes else frozen  # noqa: S302 - our own bytes
+
+
+def type_name(value: object) -> str:
+    """Return the short name of an object's type, without running any of its code."""
+    name: str = _raw(kind_of(value), "__name__")
+    return name
 
 
 def describe(value: object) -> str:
@@ -243,14 +259,14 @@ class _Copier:
             if name == ("enum", "Enum") and depth > 0:
                 return self.copy(object.__getattribute__(value, "_value_"), depth - 1)
         if is_a(kind, BaseException):
-            return self._exception(value, kind)
+            return self._exception(value)
         fields = _dataclass_fields(kind)
         if fields is not None:
             return self._container({n: _field(value, n) for n in islice(fields, 200)}, dict, depth)
         return self.copy(_number(value, kind), depth)
 
-    def _exception(self, value: BaseException, kind: type) -> str:
-        args, name = _ARGS.__get__(value), _raw(kind, "__name__")
+    def _exception(self, value: BaseException) -> str:
+        args, name = _ARGS.__get__(value), type_name(value)
         text = args[0] if len(args) == 1 and type(args[0]) is str else ""
         return self._text(f"{name}: {text}" if text else name)
 

@@ -12,6 +12,7 @@ import os
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import wraps
 from types import TracebackType
 from typing import ParamSpec, TypeVar
@@ -84,16 +85,17 @@ def notice(place: str, message: str, *args: object) -> None:
     """Count something that went wrong at `place` and log it at most once a minute."""
     count = _reports.add(place)
     if count is not None:
-        logger.warning("%s (%d so far)", message % args if args else message, count)
+        with suppress(Exception):  # a handler of the application's may raise
+            logger.warning("%s (%d so far)", message % args if args else message, count)
 
 
 def _report(place: str, error: Exception) -> None:
     count = _reports.add(place)
     if count is None:
         return
-    logger.warning(
-        "hiveloop: %s failed (%d so far): %s", place, count, type(error).__name__, exc_info=count == 1
-    )
+    message, trace = "hiveloop: %s failed (%d so far): %s", count == 1
+    with suppress(Exception):  # a handler of the application's may raise
+        logger.warning(message, place, count, type(error).__name__, exc_info=trace)
 
 
 def attempt(place: str, call: Callable[..., R], *args: object, default: R) -> R:

@@ -12,6 +12,9 @@ from collections.abc import Callable
 from functools import wraps
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
+from ._guard import notice
+from ._shape import is_a, kind_of
+
 if TYPE_CHECKING:
     from ._action import Action
     from ._agent import Agent
@@ -79,7 +82,12 @@ def get_current_task() -> Task | None:
 
 def set_current_task(task: Task | None) -> None:
     """Make a task current in this context; for callback frameworks that cannot use ``with``."""
-    _current.set(task)
+    from ._task import Task
+
+    if task is None or is_a(kind_of(task), Task):
+        _current.set(task)
+    else:
+        notice("argument task", "hiveloop: set_current_task takes a task; ignored")
 
 
 def clear_current_task() -> None:
@@ -98,7 +106,12 @@ def get_current_agent() -> Agent | None:
 
 def set_current_agent(agent: Agent | None) -> None:
     """Choose the agent for this context; a task entered later has its own."""
-    _chosen.set(None if agent is None else (agent, current_scope()))
+    from ._agent import Agent
+
+    if agent is None or is_a(kind_of(agent), Agent):
+        _chosen.set(None if agent is None else (agent, current_scope()))
+    else:
+        notice("argument agent", "hiveloop: set_current_agent takes an agent; ignored")
 
 
 def clear_current_agent() -> None:

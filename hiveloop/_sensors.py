@@ -8,7 +8,8 @@ from functools import wraps
 from typing import Any, Concatenate, ParamSpec, TypeVar, overload
 
 from ._action import Action
-from ._agent import Agent, no_agent
+from ._agent import Agent, no_agent, untracked
+from ._guard import guarded, guarded_scope
 from ._scope import current_scope, get_current_agent, get_current_task
 from ._task import Task
 
@@ -104,6 +105,7 @@ report_issue = _on_agent(Agent.report_issue)
 resolve_issue = _on_agent(Agent.resolve_issue)
 
 
+@guarded
 def set_payload(payload: dict[str, Any]) -> None:
     """Attach data to the ending of the current action or task; does nothing without one."""
     scope = current_scope()
@@ -111,6 +113,7 @@ def set_payload(payload: dict[str, Any]) -> None:
         scope.set_payload(payload)
 
 
+@guarded
 def expecting(seconds: float) -> None:
     """Announce that the current action or task may stay silent for so many seconds."""
     scope = current_scope()
@@ -118,6 +121,7 @@ def expecting(seconds: float) -> None:
         scope.expecting(seconds)
 
 
+@guarded_scope(lambda: no_agent().track_context(""))
 def track_context(action_name: str) -> Action:
     """Return an action of the current agent for a ``with`` block; a no-op one without an agent."""
     agent = get_current_agent()
@@ -132,6 +136,7 @@ def track(action_name: Callable[P, R]) -> Callable[P, R]: ...
 def track(action_name: str | None = None) -> Callable[[Callable[P, R]], Callable[P, R]]: ...
 
 
+@guarded_scope(untracked)
 def track(action_name: Any = None) -> Any:
     """Decorate a function, so that each call is an action of the agent that is current at the call.
 

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeGuard
+from typing import Any, TypeGuard, cast
 
 __all__ = ["is_a", "is_dict", "is_list", "is_longer", "kind_of"]
 
 
 def is_dict(value: object) -> TypeGuard[dict[str, Any]]:
     """Tell whether a JSON value is an object."""
-    return isinstance(value, dict)
+    return issubclass(type(value), dict)
 
 
 def is_list(value: object) -> TypeGuard[list[Any]]:
     """Tell whether a JSON value is an array; marshal gives tuples back too."""
-    return isinstance(value, (list, tuple))
+    return issubclass(type(value), (list, tuple))
 
 
 def is_longer(value: object, limit: int) -> bool:
     """Tell whether a value is a text of more than `limit` characters."""
-    return isinstance(value, str) and len(value) > limit
+    return issubclass(type(value), str) and str.__len__(cast("str", value)) > limit
 
 
 def kind_of(value: object) -> type[Any]:

@@ -9,12 +9,12 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from . import _ids, payloads
-from ._action import MOST_OPEN, error_text
-from ._freeze import freeze, freeze_args, freeze_mapping, freeze_text
+from ._action import MOST_OPEN, error_text, until_ns
+from ._freeze import freeze, freeze_args, freeze_mapping, freeze_text, type_name
 from ._guard import guarded, guarded_enter
 from ._ids import id_text, next_number
 from ._scope import current_scope, make_current, raw_current, swap
-from ._shape import is_list, is_longer
+from ._shape import is_a, is_longer, kind_of
 from .events import ActionInfo, AgentInfo, Event, TaskInfo
 
 if TYPE_CHECKING:
@@ -180,7 +180,7 @@ class Task:
         """
         if self._end(payload):
             duration = monotonic_ns() - self._start_ns
-            told = (self.task_id, status if status == "success" else freeze(status), duration)
+            told = (self.task_id, freeze(status), duration)
             self.agent.emit(payloads.task_completed, self, (*told, *self._payloads))
             self._deactivate(None)
 
@@ -194,8 +194,8 @@ class Task:
         """
         if self._end(payload):
             duration = monotonic_ns() - self._start_ns
-            error = exception if isinstance(exception, BaseException) else None
-            kind = None if exception is None else type(exception).__name__
+            error = exception if is_a(kind_of(exception), BaseException) else None
+            kind = None if exception is None else type_name(exception)
             message = freeze_text(exception) if error is None else error_text(error)
             told = (self.task_id, kind, message, duration)
             self.agent.emit(payloads.task_failed, self, (*told, *self._payloads))
@@ -289,7 +289,7 @@ class Task:
             revision: 0 for the first plan, one more for each replan.
         """
         told = freeze_args(goal, steps, revision)
-        self._plan_steps = len(steps) if is_list(steps) else None
+        self._plan_steps = len(steps) if kind_of(steps) in (list, tuple) else None
         self._plan_revision = told[2]
         self.agent.emit(payloads.plan, self._source(), told)
 
@@ -442,7 +442,7 @@ class Task:
     @guarded
     def expecting(self, seconds: float) -> None:
         """Announce that this task may stay silent for so many seconds without being stuck."""
-        self.expecting_until_ns = time_ns() + int(float(seconds) * 1e9)
+        self.expecting_until_ns = until_ns(seconds)
         self.agent.progress_ns = time_ns()
 
     def __repr__(self) -> str:

@@ -11,7 +11,9 @@ from collections.abc import AsyncGenerator, Callable, Generator
 from functools import wraps
 from typing import TYPE_CHECKING, Any
 
-from ._action import Action
+from ._action import NAME_LIMIT, Action
+from ._freeze import freeze_text
+from ._guard import attempt
 from ._scope import swap
 from ._shape import is_a, kind_of
 
@@ -29,11 +31,11 @@ def decorator(action_name: Any, agent: Callable[[], Agent]) -> Any:
         agent: says whose action it is, at each call.
     """
     if callable(action_name) or is_a(kind_of(action_name), classmethod, staticmethod):
-        return _tracked(action_name, None, agent)
-    name = None if action_name is None else str(action_name)
+        return attempt("track", _tracked, action_name, None, agent, default=action_name)
+    name = None if action_name is None else freeze_text(action_name, NAME_LIMIT)
 
     def decorate(function: Any) -> Any:
-        return _tracked(function, name, agent)
+        return attempt("track", _tracked, function, name, agent, default=function)
 
     return decorate
 

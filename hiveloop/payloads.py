@@ -15,7 +15,7 @@ import time
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from ._freeze import TRUNCATED, describe, freeze, thaw
+from ._freeze import TRUNCATED, describe, freeze, freeze_text, thaw
 from ._guard import attempt, notice
 from ._shape import is_a, is_dict, is_list, kind_of
 from .events import EventType, Severity
@@ -72,8 +72,7 @@ def text(value: Any) -> str:
         return value
     if value is None:
         return ""
-    value = thaw(value)
-    return value if isinstance(value, str) else str(value)
+    return freeze_text(thaw(value))
 
 
 def number(value: Any, name: str) -> Any:
@@ -620,9 +619,9 @@ def tool_payload(
         success,
         args,
         fields,
-        args_max_len,
-        result_max_len,
-        default={"success": True},
+        _length(args_max_len, 500),
+        _length(result_max_len, 1000),
+        default={"success": success},
     )
 
 
@@ -638,9 +637,14 @@ def _tool_payload(
     return payload
 
 
+def _length(value: object, default: int) -> int:
+    plain = freeze(value)
+    return plain if type(plain) is int and plain >= 0 else default
+
+
 def _cut(value: Any, limit: int) -> Any:
     """Return a plain value as it is when its text is short, else the cut text."""
-    shown = value if isinstance(value, str) else str(value)
+    shown = freeze_text(value)
     return value if len(shown) <= limit else shown[:limit]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
+from hiveloop._freeze import freeze_text
 from hiveloop._guard import attempt
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ class HiveBoardLogHandler(logging.Handler):
 
     def _summary(self, record: logging.LogRecord) -> str:
         # Arguments may not fit the message, and their own code may fail.
-        return attempt("log record", record.getMessage, default=str(record.msg)[:500])
+        return attempt("log record", record.getMessage, default="") or freeze_text(record.msg, 500)
 
 
 def _severity(level: int) -> str:

@@ -267,7 +267,7 @@ CORPUS: dict[str, Callable[[], Any]] = {
     "dict": lambda: {"a": {"b": [1]}},
     "empty dict": dict,
     "odd keys": lambda: {None: 1, 1: 2, 1.5: 4, (1, 2): 5, b"k": 6, "\ud800": 7, 10**5_000: 8},
-    "same keys": lambda: dict([(1, "int"), ("1", "text"), (2.0, "float"), ("2.0", "text")]),
+    "same keys": lambda: {1: "int", "1": "text", 2.0: "float", "2.0": "text"},
     "long key": lambda: {"k" * 100_000: 1},
     "wide dict": lambda: {f"key {i}": i for i in range(50_000)},
     "secrets": lambda: {"password": "hunter2", "nested": [{"api_key": {"x": 1}}]},
