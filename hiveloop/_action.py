@@ -89,7 +89,10 @@ class Action:
         agent = self.agent
         scope = self.entered_from = raw_current()
         if scope is not None:
-            self._attach(scope)
+            if not isinstance(scope, Action) and scope.agent is agent and not scope.ended:
+                self.task = scope  # the usual case: right inside a task
+            else:
+                self._attach(scope)
         number = self._number = next_number()
         self._prefix = _ids.prefix
         make_current(self)
