@@ -16,7 +16,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from ._freeze import TRUNCATED, describe, freeze, freeze_text, thaw
-from ._guard import attempt, notice
+from ._guard import attempt, guarded_scope, notice
 from ._shape import is_a, is_dict, is_list, kind_of
 from .events import EventType, Severity
 
@@ -576,6 +576,7 @@ def _default_severity(type_: EventType, payload: dict[str, Any]) -> Severity:
 # -- tools --------------------------------------------------------------------------------------
 
 
+@guarded_scope(dict[str, Any])
 def tool_payload(
     *,
     args: dict[str, Any] | None = None,
