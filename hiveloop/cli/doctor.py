@@ -28,6 +28,10 @@ it; it is never printed. Exit codes: 0 all is well (warnings allowed), 1 a probl
 """
 
 
+_UNSET = {"batch_size": "100, in a backlog up to 500"}
+"""How settings are shown that are not set but have an effect."""
+
+
 def add_to(add_command: Callable[..., argparse.ArgumentParser]) -> None:
     """Add the command and its options."""
     parser = add_command(
@@ -129,7 +133,8 @@ def _print_settings(config: Config | None) -> None:
     if config is not None:
         print("Settings")
         for name, value, source in _rows(config):
-            print(f"  {name:<18}{'not set' if value is None else value!s:<32}  {source}")
+            shown = _UNSET.get(name, "not set") if value is None else value
+            print(f"  {name:<18}{shown!s:<32}  {source}")
         print()
     print("Checks", flush=True)
 
