@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import AsyncGenerator, Callable, Generator
 from functools import wraps
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ._action import NAME_LIMIT, Action
 from ._freeze import freeze_text
@@ -19,8 +19,11 @@ from ._shape import is_a, kind_of
 
 if TYPE_CHECKING:
     from ._agent import Agent
+    from ._task import Task
 
 __all__ = ["decorator"]
+
+Scope: TypeAlias = "Task | Action | None"
 
 
 def decorator(action_name: Any, agent: Callable[[], Agent]) -> Any:
@@ -78,38 +81,40 @@ def _coroutine(function: Callable[..., Any], action: Callable[[], Action]) -> Ca
     return call
 
 
+# The wrappers of generator functions are generator functions themselves: web frameworks and pytest look.
+
+
 def _generator(function: Callable[..., Any], action: Callable[[], Action]) -> Callable[..., Any]:
     @wraps(function)
     def call(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
-        return _run_generator(function(*args, **kwargs), action())
+        inner: Generator[Any, Any, Any] = function(*args, **kwargs)
+        scope = action()
+        scope.begin_apart()
+        inside: Scope = scope  # what is current in the generator's own code
+        step: Callable[[], Any] = inner.__next__
+        while True:
+            before = swap(inside)
+            try:
+                item = step()
+            except StopIteration as stop:
+                scope.end()
+                return stop.value
+            except BaseException as error:
+                scope.end(error)
+                raise
+            finally:
+                inside = swap(before)
+            try:
+                sent = yield item
+            except GeneratorExit:
+                _close(scope, inside, inner)
+                raise
+            except BaseException as error:
+                step = _thrower(inner, error)
+            else:
+                step = _sender(inner, sent)
 
     return call
-
-
-def _run_generator(inner: Generator[Any, Any, Any], scope: Action) -> Generator[Any, Any, Any]:
-    scope.begin_apart()
-    step: Callable[[], Any] = lambda: next(inner)  # noqa: E731 - rebound on each turn
-    while True:
-        before = swap(scope)
-        try:
-            item = step()
-        except StopIteration as stop:
-            scope.end()
-            return stop.value
-        except BaseException as error:
-            scope.end(error)
-            raise
-        finally:
-            swap(before)
-        try:
-            sent = yield item
-        except GeneratorExit:
-            _close(scope, inner)
-            raise
-        except BaseException as error:
-            step = _thrower(inner, error)
-        else:
-            step = _sender(inner, sent)
 
 
 def _thrower(inner: Generator[Any, Any, Any], error: BaseException) -> Callable[[], Any]:
@@ -120,9 +125,9 @@ def _sender(inner: Generator[Any, Any, Any], value: Any) -> Callable[[], Any]:
     return lambda: inner.send(value)
 
 
-def _close(scope: Action, inner: Generator[Any, Any, Any]) -> None:
+def _close(scope: Action, inside: Scope, inner: Generator[Any, Any, Any]) -> None:
     """The consumer had enough, which is no failure of the generator."""
-    before = swap(scope)
+    before = swap(inside)
     try:
         inner.close()
     except BaseException as error:
@@ -137,36 +142,35 @@ def _close(scope: Action, inner: Generator[Any, Any, Any]) -> None:
 
 def _async_generator(function: Callable[..., Any], action: Callable[[], Action]) -> Callable[..., Any]:
     @wraps(function)
-    def call(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
-        return _run_async_generator(function(*args, **kwargs), action())
+    async def call(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
+        inner: AsyncGenerator[Any, Any] = function(*args, **kwargs)
+        scope = action()
+        scope.begin_apart()
+        inside: Scope = scope
+        step: Callable[[], Any] = inner.__anext__
+        while True:
+            before = swap(inside)
+            try:
+                item = await step()
+            except StopAsyncIteration:
+                scope.end()
+                return
+            except BaseException as error:
+                scope.end(error)
+                raise
+            finally:
+                inside = swap(before)
+            try:
+                sent = yield item
+            except GeneratorExit:
+                await _aclose(scope, inside, inner)
+                raise
+            except BaseException as error:
+                step = _async_thrower(inner, error)
+            else:
+                step = _async_sender(inner, sent)
 
     return call
-
-
-async def _run_async_generator(inner: AsyncGenerator[Any, Any], scope: Action) -> AsyncGenerator[Any, Any]:
-    scope.begin_apart()
-    step: Callable[[], Any] = inner.__anext__
-    while True:
-        before = swap(scope)
-        try:
-            item = await step()
-        except StopAsyncIteration:
-            scope.end()
-            return
-        except BaseException as error:
-            scope.end(error)
-            raise
-        finally:
-            swap(before)
-        try:
-            sent = yield item
-        except GeneratorExit:
-            await _aclose(scope, inner)
-            raise
-        except BaseException as error:
-            step = _async_thrower(inner, error)
-        else:
-            step = _async_sender(inner, sent)
 
 
 def _async_thrower(inner: AsyncGenerator[Any, Any], error: BaseException) -> Callable[[], Any]:
@@ -177,8 +181,8 @@ def _async_sender(inner: AsyncGenerator[Any, Any], value: Any) -> Callable[[], A
     return lambda: inner.asend(value)
 
 
-async def _aclose(scope: Action, inner: AsyncGenerator[Any, Any]) -> None:
-    before = swap(scope)
+async def _aclose(scope: Action, inside: Scope, inner: AsyncGenerator[Any, Any]) -> None:
+    before = swap(inside)
     try:
         await inner.aclose()
     except BaseException as error:
