@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from ._clock import Clock, Deadline
-from ._guard import attempt, logger
+from ._guard import attempt, contain, logger
 from ._lane import Lane, Send, Wait
 from .stats import DropReason
 from .transport import Batch, Delivered, Misconfigured, Outcome, Refused, Retry, Transport
@@ -127,7 +127,7 @@ class Delivery:
         return self._flushed(deadline)
 
     def _flushed(self, deadline: Deadline) -> bool:
-        return attempt(f"{self.name}.flush", self._transport.flush, deadline.remaining(), default=False)
+        return contain(f"{self.name}.flush", self._transport.flush, deadline.remaining(), default=False)
 
     def close(self, deadline: Deadline) -> None:
         """Drop what is left, close the transport and end the thread, by the deadline."""
@@ -146,7 +146,7 @@ class Delivery:
     def _close_transport(self) -> None:
         if not self._closed:
             self._closed = True
-            attempt(f"{self.name}.close", self._transport.close, self._close_timeout, default=None)
+            contain(f"{self.name}.close", self._transport.close, self._close_timeout, default=None)
 
     # -- the worker's thread -------------------------------------------------------------------
 
@@ -183,11 +183,11 @@ class Delivery:
     def _sent(self, batch: Batch, timeout: float) -> _Settled:
         ready = self._prepared
         if ready is None or ready[0].events is not batch.events:
-            prepared = attempt(f"{self.name}.prepare", self._prepare, batch, default=_FAILED)
+            prepared = contain(f"{self.name}.prepare", self._prepare, batch, default=_FAILED)
             if prepared is _FAILED:
                 return _Settled(Refused("an event could not be encoded"), DropReason.ENCODE_ERROR)
             ready = self._prepared = (batch, prepared)
-        outcome = attempt(f"{self.name}.send", self._send, ready[1], timeout, default=None)
+        outcome = contain(f"{self.name}.send", self._send, ready[1], timeout, default=None)
         if not isinstance(outcome, Retry | Misconfigured):
             self._prepared = None
         if not isinstance(outcome, Outcome):

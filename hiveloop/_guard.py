@@ -1,8 +1,8 @@
 """The one safety boundary: what hiveloop does wrong never reaches the agent.
 
 Four seams use it: public sensors, scope hooks, user callbacks and transports. Code inside the
-seams raises freely and reads plainly. `BaseException` is never caught: a KeyboardInterrupt or a
-cancellation belongs to the application.
+seams raises freely and reads plainly. On the agent's threads `BaseException` is never caught: a
+KeyboardInterrupt or a cancellation belongs to the application.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from typing import ParamSpec, TypeVar
 
 __all__ = [
     "attempt",
+    "contain",
     "failures",
     "guarded",
     "guarded_enter",
@@ -89,7 +90,7 @@ def notice(place: str, message: str, *args: object) -> None:
             logger.warning("%s (%d so far)", message % args if args else message, count)
 
 
-def _report(place: str, error: Exception) -> None:
+def _report(place: str, error: BaseException) -> None:
     count = _reports.add(place)
     if count is None:
         return
@@ -103,6 +104,21 @@ def attempt(place: str, call: Callable[..., R], *args: object, default: R) -> R:
     try:
         return call(*args)
     except Exception as error:
+        _report(place, error)
+        return default
+
+
+def contain(place: str, call: Callable[..., R], *args: object, default: R) -> R:
+    """Call code that is not ours on a thread of ours, and return `default` whatever it raises.
+
+    There, SystemExit and a cancellation mean nobody but this call, and would end the thread for all. Only
+    the main thread lets them pass: Ctrl-C arrives there.
+    """
+    try:
+        return call(*args)
+    except BaseException as error:
+        if not isinstance(error, Exception) and threading.current_thread() is threading.main_thread():
+            raise
         _report(place, error)
         return default
 

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple, Protocol
 
 from ._clock import Clock, Deadline
 from ._freeze import freeze_mapping, thaw
-from ._guard import attempt, notice
+from ._guard import attempt, contain, notice
 from ._shape import is_dict
 
 __all__ = ["Beating", "Callback", "Heartbeats", "Sample"]
@@ -261,7 +261,7 @@ def _asked(name: str, callback: Callback | None) -> bytes | None:
     """Call a user's callback; None when it has nothing to say or says something that is no dict."""
     if callback is None:
         return None
-    answer: Any = attempt(name, callback, default=None)
+    answer: Any = contain(name, callback, default=None)
     if answer is None:
         return None
     if not is_dict(answer):

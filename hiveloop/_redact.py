@@ -16,7 +16,7 @@ from json.encoder import encode_basestring
 from typing import Any
 
 from ._freeze import MAX_TEXT, TRUNCATED, freeze, thaw
-from ._guard import attempt, notice
+from ._guard import contain, notice
 from ._shape import is_dict, is_list
 
 __all__ = ["Mask", "Privacy", "redact_text"]
@@ -224,7 +224,7 @@ class Privacy:
     def _masked(self, mask: Mask, payload_json: str) -> str:
         payload: dict[str, Any] = json.loads(payload_json)
         kind = payload.get("kind")
-        masked: Any = attempt("mask", mask, payload, default=None)
+        masked: Any = contain("mask", mask, payload, default=None)
         if is_dict(masked):
             try:
                 return _encode(masked)  # a mask mostly returns plain JSON data

@@ -36,7 +36,7 @@ class Seen:
         return self.transport.events
 
     def where(self, name: str) -> tuple[str, ...]:
-        """Where the only event of that name or model call happened: agent, task, actions from the outside in."""
+        """Where the first event of that name or model call happened: agent, task, actions outside in."""
         [event] = [e for e in self.events if name in (e.payload.get("action_name"), e.data.get("name"))][:1]
         return self.place_of(event)
 
@@ -121,9 +121,9 @@ def test_scopes_nest_and_each_exit_restores_the_one_before(seen: Seen) -> None:
 
 
 def test_a_sensor_of_an_outer_task_stays_with_that_task(seen: Seen) -> None:
-    with seen.agent.task("outer") as outer, seen.agent.track_context("a"), seen.agent.task("inner"):
-        with seen.agent.track_context("b"):
-            outer.llm_call("of outer", "model")
+    outer = seen.agent.task("outer")
+    with outer, seen.agent.track_context("a"), seen.agent.task("inner"), seen.agent.track_context("b"):
+        outer.llm_call("of outer", "model")
     assert seen.where("of outer") == ("sales", "outer")
 
 
