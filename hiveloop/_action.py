@@ -10,6 +10,7 @@ from . import _ids, payloads
 from ._freeze import freeze, freeze_mapping, freeze_text
 from ._guard import attempt, guarded, guarded_enter, guarded_exit
 from ._ids import id_text, next_number
+from ._redact import Privacy, redact_text
 from ._scope import is_over, make_current, raw_current
 from .events import ActionInfo, AgentInfo, TaskInfo
 
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from ._agent import Agent
-    from ._redact import Privacy
     from ._task import Task
 
 __all__ = ["MOST_OPEN", "NAME_LIMIT", "Action", "error_text", "until_ns"]
@@ -173,7 +173,7 @@ class Action:
         self.agent.progress_ns = time_ns()
 
     def __repr__(self) -> str:
-        return f"<hiveloop.Action {self._name!r}>"
+        return f"<hiveloop.Action {redact_text(self._name)!r}>"
 
 
 def until_ns(seconds: object) -> int:

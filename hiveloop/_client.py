@@ -18,7 +18,7 @@ from ._guard import guarded, guarded_scope, logger
 from ._heartbeat import Callback, Heartbeats
 from ._pipeline import EngineOptions, Pipeline
 from ._record import EventBuilder
-from ._redact import Mask, Privacy
+from ._redact import Mask, Privacy, redact_text
 from ._shape import is_a, is_list, kind_of
 from ._version import __version__
 from .errors import HiveLoopConfigError
@@ -155,7 +155,7 @@ class HiveBoard:
                 agent.stuck_threshold = seconds(stuck_threshold, "stuck_threshold", 300)
             if new or before != (agent.info, agent.stuck_threshold):
                 agent.register()
-                logger.debug("hiveloop: agent %s registered", name)
+                logger.debug("hiveloop: agent %s registered", agent.info.agent_id)
             self._set_heartbeat(agent, new, heartbeat_interval, heartbeat_payload, queue_provider)
         return agent
 
@@ -421,7 +421,8 @@ def _checked(chosen: Any) -> list[Transport]:
         if missing:
             lacks = ", ".join(missing)
             raise HiveLoopConfigError(
-                f"transport={transport!r} is not valid: it lacks {lacks}; subclass hiveloop.Transport"
+                f"transport={redact_text(repr(transport))} is not valid: it lacks {lacks};"
+                " subclass hiveloop.Transport"
             )
     if not several:
         raise HiveLoopConfigError("transport=[] is not valid: give one or more transports, or enabled=False")
@@ -431,7 +432,7 @@ def _checked(chosen: Any) -> list[Transport]:
 def _check_mask(mask: object) -> None:
     if mask is not None and not callable(mask):
         raise HiveLoopConfigError(
-            f"mask={mask!r} is not valid: give a callable that takes and returns a dict"
+            f"mask={redact_text(repr(mask))} is not valid: give a callable that takes and returns a dict"
         )
 
 

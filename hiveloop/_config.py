@@ -7,8 +7,9 @@ import os
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from ._redact import redact_text
 from .errors import HiveLoopConfigError
-from .transports._address import DEFAULT_ENDPOINT, check_endpoint, is_loopback
+from .transports._address import DEFAULT_ENDPOINT, check_endpoint, is_loopback, shown_address
 
 __all__ = ["Config", "config_files", "resolve"]
 
@@ -108,7 +109,7 @@ class _Resolver:
 
 
 def _error(name: str, value: object, fix: str) -> HiveLoopConfigError:
-    return HiveLoopConfigError(f"{name}={value!r} is not valid: give {fix}")
+    return HiveLoopConfigError(f"{name}={redact_text(repr(value))} is not valid: give {fix}")
 
 
 def resolve(arguments: Mapping[str, Any], environ: Mapping[str, str] | None = None) -> Config:
@@ -189,8 +190,8 @@ def _endpoint_from_files(found: _Resolver) -> tuple[str, str]:
             continue
         if path == CONFIG_FILE and not _is_safe(endpoint):
             raise HiveLoopConfigError(
-                f"endpoint={endpoint!r} in {path} of the working directory is not valid there: a file that"
-                " comes with a project may only name an https or loopback address"
+                f"endpoint={shown_address(endpoint)} in {path} of the working directory is not valid there:"
+                " a file that comes with a project may only name an https or loopback address"
             )
         found.sources["endpoint"] = os.path.abspath(path)
         return endpoint, f"endpoint in {path}"

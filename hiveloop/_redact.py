@@ -55,13 +55,15 @@ _SECRET_TEXT = re.compile(
     | \beyJ[A-Za-z0-9_\-]{8,}\.[A-Za-z0-9_\-]{8,}\.[A-Za-z0-9_\-]*     # JSON web token
     | -----BEGIN[A-Z ]*PRIVATE\ KEY-----.*?(?:-----END[A-Z ]*PRIVATE\ KEY-----|\Z)
     | (?<=://)[^\s/:@]+:[^\s/@]+(?=@)                # user:password@ in an address
-    | (?i:(?<=bearer\ )|(?<=basic\ ))[A-Za-z0-9._~+/=\-]{12,}
+    | (?ai:(?<=bearer\ ))[A-Za-z0-9._~+/=\-]{12,}
+    | (?ai:(?<=basic\ ))                            # but not "basic understanding"
+      (?=[A-Za-z.+/\-]*[0-9_=~]|[A-Za-z.+/\-]+[A-Z])[A-Za-z0-9._~+/=\-]{12,}
     | (?i:(?<=password=)|(?<=passwd=)|(?<=secret=)|(?<=token=)|(?<=api_key=)|(?<=apikey=)|(?<=access_key=))
       [^\s&;,"']+
     """,
     re.VERBOSE | re.DOTALL,
 )
-_SHORTEST_SECRET = 12
+_SHORTEST_SECRET = len("token=x")
 _MEMO_TEXT = 96
 _MEMO_SIZE = 4_096
 _LARGEST_PLAIN_INT = 2**63
@@ -226,10 +228,8 @@ class Privacy:
         kind = payload.get("kind")
         masked: Any = contain("mask", mask, payload, default=None)
         if is_dict(masked):
-            try:
-                return _encode(masked)  # a mask mostly returns plain JSON data
-            except (TypeError, ValueError, RecursionError):
-                return f"{{{_TRUSTED.members(thaw(freeze(masked)))}}}"
+            plain = contain("mask result", _encode_plain, masked, default=None)
+            return plain or f"{{{_TRUSTED.members(thaw(freeze(masked)))}}}"
         notice("mask result", "hiveloop: the mask callable failed or returned no dict: payload withheld")
         withheld = {"_masked": "withheld: the mask callable failed"}
         return _TRUSTED.tree({"kind": kind, **withheld} if kind else withheld)
@@ -253,6 +253,14 @@ def _fast_encoder() -> Callable[[Any], str]:
 
 
 _encode = _fast_encoder()
+
+
+def _encode_plain(value: dict[str, Any]) -> str | None:
+    """Encode what a mask mostly returns, plain JSON data; None for anything else."""
+    try:
+        return _encode(value)
+    except (TypeError, ValueError, RecursionError):
+        return None
 
 
 def _int_text(value: int) -> str:

@@ -13,6 +13,7 @@ from ._action import MOST_OPEN, error_text, until_ns
 from ._freeze import freeze, freeze_args, freeze_mapping, freeze_text, type_name
 from ._guard import guarded, guarded_enter
 from ._ids import id_text, next_number
+from ._redact import Privacy, redact_text
 from ._scope import current_scope, make_current, raw_current, swap
 from ._shape import is_a, is_longer, kind_of
 from .events import ActionInfo, AgentInfo, Event, TaskInfo
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 
     from ._action import Action
     from ._agent import Agent
-    from ._redact import Privacy
 
 __all__ = ["Task"]
 
@@ -102,7 +102,7 @@ class Task:
             text = privacy.text
             self._info = TaskInfo(
                 text(self.task_id) or "",
-                self.task_run_id,
+                text(self.task_run_id) or "",
                 text(self._project),
                 text(self._type),
                 text(self._correlation_id),
@@ -203,7 +203,9 @@ class Task:
 
     def _end(self, payload: dict[str, Any] | None) -> bool:
         if self.ended:
-            self.agent.log_debug("task %s has ended already; this ending is ignored", self.task_id)
+            self.agent.log_debug(
+                "task %s has ended already; this ending is ignored", redact_text(self.task_id)
+            )
             return False
         self.ended = True
         if not self._start_ns:  # never entered: still tell that there was such a task
@@ -446,7 +448,7 @@ class Task:
         self.agent.progress_ns = time_ns()
 
     def __repr__(self) -> str:
-        return f"<hiveloop.Task {self.task_id!r}>"
+        return f"<hiveloop.Task {redact_text(self.task_id)!r}>"
 
 
 def _told(summary: str | None, reason: str | None) -> tuple[str | None, str | None]:

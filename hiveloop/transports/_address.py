@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hiveloop.errors import HiveLoopConfigError
 
-__all__ = ["DEFAULT_ENDPOINT", "check_endpoint", "is_loopback"]
+__all__ = ["DEFAULT_ENDPOINT", "check_endpoint", "is_loopback", "shown_address"]
 
 DEFAULT_ENDPOINT = "https://api.hiveboard.io"
 _LOOPBACK = frozenset(("localhost", "127.0.0.1", "::1"))
@@ -37,8 +37,15 @@ def check_endpoint(value: object, shown: str = "endpoint") -> str:
 
 def _invalid(shown: str, value: object) -> HiveLoopConfigError:
     return HiveLoopConfigError(
-        f"{shown}={value!r} is not valid: give an address such as 'https://board.example.com'"
+        f"{shown}={shown_address(value)} is not valid: give an address such as 'https://board.example.com'"
     )
+
+
+def shown_address(value: object) -> str:
+    """Return an address for a message, without the parts in which people put keys and passwords."""
+    address = value if isinstance(value, str) else repr(value)
+    address = address.rpartition("@")[2].partition("?")[0].partition("#")[0]
+    return "<a key>" if "hb_" in address else repr(address)
 
 
 def is_loopback(endpoint: str) -> bool:
