@@ -31,7 +31,7 @@ SURELY_SMALL = PAYLOAD_LIMIT // 4
 SUMMARY_LIMIT = 512
 
 _SECRET_KEY = re.compile(
-    r"""(?:^|[_\-. ])
+    r"""(?:^|[_\-. ]|(?-i:(?<=[a-z0-9])(?=[A-Z])))
     (?:pass(?:word|wd|phrase)|pwd|secret|token|api[_\-]?key|access[_\-]?key(?:[_\-]?id)?
     |secret[_\-]?(?:access[_\-]?)?key|private[_\-]?key|auth|authorization|credentials?|cookie|bearer
     |connection[_\-]?string)
