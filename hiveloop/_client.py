@@ -11,14 +11,14 @@ from typing import Any
 
 from ._agent import Agent, no_agent, seconds
 from ._clock import Deadline
-from ._config import Config, resolve
+from ._config import Config, resolve, shown_value
 from ._exit import ExitHook, renew_in_children
 from ._freeze import freeze_text
 from ._guard import guarded, guarded_scope, logger
 from ._heartbeat import Callback, Heartbeats
 from ._pipeline import EngineOptions, Pipeline
 from ._record import EventBuilder
-from ._redact import Mask, Privacy, redact_text
+from ._redact import Mask, Privacy
 from ._shape import is_a, is_list, kind_of
 from ._version import __version__
 from .errors import HiveLoopConfigError
@@ -351,6 +351,9 @@ def init(
         _set_debug(config.debug)
         _instance = HiveBoard(config, _transports(config, chosen), mask=masking)
         logger.debug("hiveloop %s started: %r", __version__, config)
+        origin = config.sources.get("endpoint", "")
+        if os.path.isabs(origin):
+            logger.info("hiveloop: the endpoint %s comes from %s", config.endpoint, origin)
         return _instance
 
 
@@ -421,7 +424,7 @@ def _checked(chosen: Any) -> list[Transport]:
         if missing:
             lacks = ", ".join(missing)
             raise HiveLoopConfigError(
-                f"transport={redact_text(repr(transport))} is not valid: it lacks {lacks};"
+                f"transport={shown_value(transport)} is not valid: it lacks {lacks};"
                 " subclass hiveloop.Transport"
             )
     if not several:
@@ -432,7 +435,7 @@ def _checked(chosen: Any) -> list[Transport]:
 def _check_mask(mask: object) -> None:
     if mask is not None and not callable(mask):
         raise HiveLoopConfigError(
-            f"mask={redact_text(repr(mask))} is not valid: give a callable that takes and returns a dict"
+            f"mask={shown_value(mask)} is not valid: give a callable that takes and returns a dict"
         )
 
 

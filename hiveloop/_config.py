@@ -7,13 +7,17 @@ import os
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from ._guard import attempt
 from ._redact import redact_text
 from .errors import HiveLoopConfigError
 from .transports._address import DEFAULT_ENDPOINT, check_endpoint, is_loopback, shown_address
 
-__all__ = ["Config", "config_files", "resolve"]
+__all__ = ["Config", "config_files", "resolve", "shown_value"]
 
 CONFIG_FILE = "loophive.cfg"
+_MOST_SECONDS = 1_000_000.0
+"""Eleven days: far more is beyond what locks and sockets can wait."""
+_MOST_SHOWN = 200
 _TRUE = frozenset(("1", "true", "yes", "on"))
 _FALSE = frozenset(("0", "false", "no", "off", ""))
 
@@ -79,9 +83,9 @@ class _Resolver:
         value, shown = self.find(name, default)
         try:
             number = float(value)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             number = math.nan
-        if not math.isfinite(number) or number < least or isinstance(value, bool):
+        if not least <= number <= _MOST_SECONDS or isinstance(value, bool):
             raise _error(shown, value, fix)
         return number
 
@@ -109,7 +113,13 @@ class _Resolver:
 
 
 def _error(name: str, value: object, fix: str) -> HiveLoopConfigError:
-    return HiveLoopConfigError(f"{name}={redact_text(repr(value))} is not valid: give {fix}")
+    return HiveLoopConfigError(f"{name}={shown_value(value)} is not valid: give {fix}")
+
+
+def shown_value(value: object) -> str:
+    """Return a value for a message: short, and without a key that was put in the wrong place."""
+    shown = attempt("repr of a setting", repr, value, default=f"<{type(value).__name__}>")
+    return redact_text(shown)[:_MOST_SHOWN]
 
 
 def resolve(arguments: Mapping[str, Any], environ: Mapping[str, str] | None = None) -> Config:
@@ -208,7 +218,8 @@ def _read_endpoint(path: str) -> str | None:
         parser.read(path, encoding="utf-8")
         return parser.get("loophive", "endpoint", fallback=None) or None
     except (configparser.Error, OSError, UnicodeDecodeError) as error:
-        raise HiveLoopConfigError(f"{path} cannot be read ({error}): mend or remove it") from error
+        why = redact_text(" ".join(str(error).split()))
+        raise HiveLoopConfigError(f"{path} cannot be read ({why}): mend or remove it") from None
 
 
 def _is_safe(endpoint: str) -> bool:
@@ -232,7 +243,7 @@ def _headers(found: _Resolver) -> dict[str, str]:
     value, shown = found.find("headers", {})
     if isinstance(value, str):  # from the environment: "Name=value,Name=value"
         pairs = [pair.partition("=") for pair in value.split(",") if pair.strip()]
-        value = {name.strip(): text.strip() for name, _, text in pairs}
+        value = {name.strip() if equals else "": text.strip() for name, equals, text in pairs}
     try:
         headers: dict[str, str] = dict(value)
     except (TypeError, ValueError):

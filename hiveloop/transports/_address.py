@@ -7,7 +7,6 @@ from hiveloop.errors import HiveLoopConfigError
 __all__ = ["DEFAULT_ENDPOINT", "check_endpoint", "is_loopback", "shown_address"]
 
 DEFAULT_ENDPOINT = "https://api.hiveboard.io"
-_LOOPBACK = frozenset(("localhost", "127.0.0.1", "::1"))
 
 
 def check_endpoint(value: object, shown: str = "endpoint") -> str:
@@ -50,7 +49,11 @@ def shown_address(value: object) -> str:
 
 def is_loopback(endpoint: str) -> bool:
     """Tell whether an address stands for this machine."""
+    from ipaddress import ip_address
     from urllib.parse import urlsplit
 
     host = urlsplit(endpoint).hostname or ""
-    return host in _LOOPBACK or host.startswith("127.")
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:  # a name, even if it looks like an address: 127.0.0.1.example.com
+        return False
