@@ -259,7 +259,7 @@ CORPUS: dict[str, Callable[[], Any]] = {
     "released view": _released_view,
     "list": lambda: [1, "a", None],
     "empty list": list,
-    "long list": lambda: list(range(200_000)),
+    "long list": lambda: list(range(20_000)),
     "list of lists": lambda: [[i] * 50 for i in range(1_000)],
     "tuple": lambda: (1, (2, 3)),
     "set": lambda: {1, "a"},
@@ -269,7 +269,7 @@ CORPUS: dict[str, Callable[[], Any]] = {
     "odd keys": lambda: {None: 1, 1: 2, 1.5: 4, (1, 2): 5, b"k": 6, "\ud800": 7, 10**5_000: 8},
     "same keys": lambda: {1: "int", "1": "text", 2.0: "float", "2.0": "text"},
     "long key": lambda: {"k" * 100_000: 1},
-    "wide dict": lambda: {f"key {i}": i for i in range(50_000)},
+    "wide dict": lambda: {f"key {i}": i for i in range(5_000)},
     "secrets": lambda: {"password": "hunter2", "nested": [{"api_key": {"x": 1}}]},
     "our own keys": lambda: {
         "summary": 5,

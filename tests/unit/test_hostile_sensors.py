@@ -9,7 +9,7 @@ from types import FunctionType
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import hiveloop
@@ -209,7 +209,6 @@ def arguments(sensor: Sensor) -> st.SearchStrategy[dict[str, str]]:
 
 
 @given(st.data())
-@settings(max_examples=300)
 def test_any_values_in_any_places(data: st.DataObject) -> None:
     sensor = data.draw(st.sampled_from(SENSORS), label="sensor")
     names = data.draw(arguments(sensor), label="arguments")
