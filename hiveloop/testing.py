@@ -16,7 +16,7 @@ Nothing leaves the process. With pytest, the fixture ``hiveloop_capture`` does t
 from __future__ import annotations
 
 import threading
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +25,7 @@ from ._clock import Clock, SystemClock
 from ._config import resolve
 from ._pipeline import EngineOptions
 from ._scope import clear_current_agent, get_current_agent, set_current_agent, swap
+from ._shape import is_list
 from ._views import (
     OPEN,
     ActionView,
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from ._agent import Agent
     from ._redact import Mask
     from .events import Event
+    from .transport import Transport
 
 __all__ = [
     "ActionView",
@@ -328,6 +330,7 @@ def capture(
     redact: bool = True,
     capture_content: bool = True,
     preview_max_chars: int = 300,
+    transport: Transport | Sequence[Transport] | None = None,
 ) -> Generator[Capture]:
     """Capture everything that agents report inside the ``with`` block; nothing leaves the process.
 
@@ -342,6 +345,8 @@ def capture(
         redact: as for `hiveloop.init`.
         capture_content: as for `hiveloop.init`.
         preview_max_chars: as for `hiveloop.init`.
+        transport: where events go as well, one or several: a transport under test, or one that keeps
+            them in another form. What it drops fails the test like any other loss.
     """
     memory = MemoryTransport()
     arguments = {
@@ -351,7 +356,10 @@ def capture(
         "endpoint": "http://localhost",
     }
     options = EngineOptions(max_queue_size=_ROOM, clock=clock or SystemClock())
-    client = _CapturingBoard(resolve(arguments, {}), [memory], mask=mask, options=options, captures=True)
+    also: list[Any] = [] if transport is None else [*transport] if is_list(transport) else [transport]
+    client = _CapturingBoard(
+        resolve(arguments, {}), [memory, *also], mask=mask, options=options, captures=True
+    )
     client.heartbeats = heartbeats
     seen = Capture(client, memory)
     scope, earlier = swap(None), install(client)

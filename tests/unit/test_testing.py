@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import hiveloop
+from hiveloop import Outcome, Refused, Transport
 from hiveloop.testing import Capture, ManualClock, capture
 from hiveloop.transports import MemoryTransport
 from tests.support.server import ScriptedServer
@@ -119,6 +120,25 @@ def test_reading_needs_no_flush_and_clear_starts_over() -> None:
         with agent.task("two"):
             pass
         assert [task.task_id for task in seen.tasks] == ["two"]
+
+
+def test_events_may_go_to_transports_as_well() -> None:
+    one, two = MemoryTransport(), MemoryTransport()
+    with capture(transport=one) as outer, capture(transport=[one, two]) as seen:
+        run_agent()
+        assert seen.events == one.events == two.events
+        assert (len(seen.tasks), outer.events) == (1, [])
+
+
+def test_what_such_a_transport_drops_fails_the_test() -> None:
+    class Refusing(Transport):
+        def send(self, prepared: object, timeout: float) -> Outcome:
+            return Refused("no")
+
+    with capture(transport=Refusing()) as seen:
+        hiveloop.init().agent("a")
+    with pytest.raises(AssertionError, match="1 refused"):
+        seen.events  # noqa: B018
 
 
 def test_threads_and_coroutines_are_captured() -> None:
