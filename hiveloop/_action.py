@@ -12,7 +12,7 @@ from ._guard import attempt, guarded, guarded_enter, guarded_exit
 from ._ids import id_text, next_number
 from ._redact import Privacy, redact_text
 from ._scope import is_over, make_current, raw_current
-from .events import ActionInfo, AgentInfo, TaskInfo
+from .events import ActionInfo, AgentInfo, Event, TaskInfo
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -47,6 +47,7 @@ class Action:
     _parent: Action | None = None
     _payloads: tuple[bytes, ...] = ()
     _info: ActionInfo | None = None
+    started_event: Event | None = None
     _activation: AbstractContextManager[object] | None = None
 
     def __init__(self, agent: Agent, name: str, function: str | None = None) -> None:
@@ -104,7 +105,8 @@ class Action:
         record = (payloads.action_started, number, now, self, self._name, self._function)
         agent.put(record)
         if agent.has_hooks:
-            self._activation = agent.activated(agent.scope_started(record))
+            self.started_event = agent.scope_started(record)
+            self._activation = agent.activated(self.started_event)
         return self
 
     def _attach(self, scope: Task | Action) -> None:
@@ -124,6 +126,9 @@ class Action:
         before = raw_current()
         self.__enter__()
         make_current(before)
+        activation, self._activation = self._activation, None
+        if activation is not None:
+            self.agent.deactivated(activation, None)
 
     @guarded_exit
     def __exit__(

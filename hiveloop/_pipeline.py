@@ -14,7 +14,7 @@ from ._lane import Lane
 from ._record import EventBuilder, Record
 from .events import Event
 from .stats import DropReason, LaneStats, Stats
-from .transport import BatchLimits, ScopeHooks, Transport
+from .transport import BatchLimits, EventHooks, ScopeHooks, Transport
 
 __all__ = ["Backlog", "EngineOptions", "Pipeline", "silent_pipeline"]
 
@@ -77,7 +77,9 @@ class Pipeline:
         for delivery in self._deliveries:
             delivery.on_first_event(on_first_event)
         self.hooks: tuple[ScopeHooks, ...] = tuple(t for t in transports if isinstance(t, ScopeHooks))
-        self.emit: Callable[[Record], None] = self._lanes[0].put if len(self._lanes) == 1 else self._fan_out
+        self._put: Callable[[Record], None] = self._lanes[0].put if len(self._lanes) == 1 else self._fan_out
+        self._noters: tuple[EventHooks, ...] = tuple(t for t in transports if isinstance(t, EventHooks))
+        self.emit: Callable[[Record], None] = self._put_noted if self._noters else self._put
 
     def _delivery(self, name: str, transport: Transport) -> Delivery:
         options = self._options
@@ -105,6 +107,12 @@ class Pipeline:
         for lane in self._lanes:
             lane.put(record)
 
+    def _put_noted(self, record: Record) -> None:
+        for noter in self._noters:
+            if attempt("event hook", _noted, noter, record[1], default=False) is False:
+                self._noters = tuple(kept for kept in self._noters if kept is not noter)
+        self._put(record)
+
     @property
     def enabled(self) -> bool:
         """Whether events go anywhere."""
@@ -129,11 +137,19 @@ class Pipeline:
 
     def activate(self, started: Event) -> AbstractContextManager[object]:
         """Make a scope current for other libraries, until the returned context is left."""
+        entered = [context for hook in self.hooks if (context := self._activated(hook, started)) is not None]
+        if len(entered) == 1:  # the usual case, and an ExitStack costs more than the hook itself
+            return entered[0]
         stack = ExitStack()
-        for hook in self.hooks:
-            if attempt("scope hook", _activate, hook, started, stack, default=False) is False:
-                self._switch_off(hook)
+        for context in entered:
+            stack.push(context)
         return stack
+
+    def _activated(self, hook: ScopeHooks, started: Event) -> AbstractContextManager[object] | None:
+        context = attempt("scope hook", _activate, hook, started, default=None)
+        if context is None:
+            self._switch_off(hook)
+        return context
 
     def _switch_off(self, hook: ScopeHooks) -> None:
         self.hooks = tuple(kept for kept in self.hooks if kept is not hook)
@@ -190,8 +206,14 @@ def _started(hook: ScopeHooks, event: Event) -> bool:
     return True
 
 
-def _activate(hook: ScopeHooks, event: Event, stack: ExitStack) -> bool:
-    stack.enter_context(hook.activate(event))
+def _activate(hook: ScopeHooks, event: Event) -> AbstractContextManager[object]:
+    context = hook.activate(event)
+    context.__enter__()
+    return context
+
+
+def _noted(noter: EventHooks, number: int) -> bool:
+    noter.event_recorded(number)
     return True
 
 

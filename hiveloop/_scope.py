@@ -8,7 +8,8 @@ ended elsewhere is stepped over.
 from __future__ import annotations
 
 import contextvars
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import wraps
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
@@ -26,6 +27,7 @@ __all__ = [
     "current_scope",
     "get_current_agent",
     "get_current_task",
+    "made_current",
     "make_current",
     "propagate",
     "raw_current",
@@ -72,6 +74,23 @@ def swap(scope: Task | Action | None) -> Task | Action | None:
     before = _current.get()
     _current.set(scope)
     return before
+
+
+def made_current(scope: Task | Action | None) -> AbstractContextManager[None]:
+    """Make a scope current for other libraries too, for a ``with`` block; see `ScopeHooks.activate`."""
+    if scope is None or not scope.agent.has_hooks or is_over(scope):
+        return nullcontext()
+    return _activated(scope)
+
+
+@contextmanager
+def _activated(scope: Task | Action) -> Generator[None]:
+    activation = scope.agent.activated(scope.started_event)
+    try:
+        yield
+    finally:
+        if activation is not None:
+            scope.agent.deactivated(activation, None)
 
 
 def get_current_task() -> Task | None:
@@ -132,7 +151,8 @@ def propagate(function: Callable[P, R]) -> Callable[P, R]:
         scope_before, chosen_before = swap(scope), _chosen.get()
         _chosen.set(chosen)
         try:
-            return function(*args, **kwargs)
+            with made_current(scope):
+                return function(*args, **kwargs)
         finally:
             _current.set(scope_before)
             _chosen.set(chosen_before)

@@ -14,7 +14,7 @@ from ._freeze import freeze, freeze_args, freeze_mapping, freeze_text, type_name
 from ._guard import guarded, guarded_enter
 from ._ids import id_text, next_number
 from ._redact import Privacy, redact_text
-from ._scope import current_scope, make_current, raw_current, swap
+from ._scope import current_scope, made_current, make_current, raw_current, swap
 from ._shape import is_a, is_longer, kind_of
 from .events import ActionInfo, AgentInfo, Event, TaskInfo
 
@@ -52,7 +52,7 @@ class Task:
     _plan_revision: Any = None
     _info: TaskInfo | None = None
     _described: tuple[AgentInfo, TaskInfo | None, None] | None = None
-    _started: Event | None = None
+    started_event: Event | None = None
     _activation: AbstractContextManager[object] | None = None
 
     def __init__(
@@ -121,7 +121,7 @@ class Task:
     def __enter__(self) -> Self:
         self.start()
         if self.agent.has_hooks and self._activation is None:
-            self._activation = self.agent.activated(self._started)
+            self._activation = self.agent.activated(self.started_event)
         return self
 
     @guarded_enter
@@ -143,7 +143,7 @@ class Task:
         record = (payloads.task_started, self._number, now, self, self.task_id, self._cut)
         agent.put(record)
         if agent.has_hooks:
-            self._started = agent.scope_started(record)
+            self.started_event = agent.scope_started(record)
         return self
 
     def __exit__(
@@ -161,12 +161,10 @@ class Task:
     def activate(self) -> Generator[Task]:
         """Make a manually started task current for a ``with`` block, in any thread or callback."""
         before = swap(self)
-        activation = self.agent.activated(self._started) if self.agent.has_hooks else None
         try:
-            yield self
+            with made_current(self):
+                yield self
         finally:
-            if activation is not None:
-                self.agent.deactivated(activation, None)
             if raw_current() is self:
                 swap(before)
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from ._action import NAME_LIMIT, Action
 from ._freeze import freeze_text
 from ._guard import attempt
-from ._scope import swap
+from ._scope import made_current, swap
 from ._shape import is_a, kind_of
 
 if TYPE_CHECKING:
@@ -95,7 +95,8 @@ def _generator(function: Callable[..., Any], action: Callable[[], Action]) -> Ca
         while True:
             before = swap(inside)
             try:
-                item = step()
+                with made_current(scope):
+                    item = step()
             except StopIteration as stop:
                 scope.end()
                 return stop.value
@@ -129,7 +130,8 @@ def _close(scope: Action, inside: Scope, inner: Generator[Any, Any, Any]) -> Non
     """The consumer had enough, which is no failure of the generator."""
     before = swap(inside)
     try:
-        inner.close()
+        with made_current(scope):
+            inner.close()
     except BaseException as error:
         scope.end(error)
         raise
@@ -151,7 +153,8 @@ def _async_generator(function: Callable[..., Any], action: Callable[[], Action])
         while True:
             before = swap(inside)
             try:
-                item = await step()
+                with made_current(scope):
+                    item = await step()
             except StopAsyncIteration:
                 scope.end()
                 return
@@ -184,7 +187,8 @@ def _async_sender(inner: AsyncGenerator[Any, Any], value: Any) -> Callable[[], A
 async def _aclose(scope: Action, inside: Scope, inner: AsyncGenerator[Any, Any]) -> None:
     before = swap(inside)
     try:
-        await inner.aclose()
+        with made_current(scope):
+            await inner.aclose()
     except BaseException as error:
         scope.end(error)
         raise

@@ -19,6 +19,8 @@ from abc import abstractmethod
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
 
+from ._ids import id_text
+
 if TYPE_CHECKING:
     from .events import AgentInfo, Event
 
@@ -26,6 +28,7 @@ __all__ = [
     "Batch",
     "BatchLimits",
     "Delivered",
+    "EventHooks",
     "Misconfigured",
     "Outcome",
     "Refused",
@@ -33,6 +36,7 @@ __all__ = [
     "ScopeHooks",
     "TooLarge",
     "Transport",
+    "event_id",
 ]
 
 
@@ -189,3 +193,21 @@ class ScopeHooks(Protocol):
     def activate(self, started: Event) -> AbstractContextManager[object]:
         """Make the scope current for other libraries; entered and left with the ``with`` block."""
         ...
+
+
+@runtime_checkable
+class EventHooks(Protocol):
+    """Optional: a transport that must note something of the moment a sensor is called.
+
+    It runs on the agent's thread for every event, so it must take well under a microsecond. A hook that
+    raises is logged once and switched off.
+    """
+
+    def event_recorded(self, number: int) -> None:
+        """A sensor was called; `event_id` of `number` is the id its event will have."""
+        ...
+
+
+def event_id(number: int) -> str:
+    """Return the id of the event that `EventHooks.event_recorded` announced, in the same process."""
+    return id_text(number)

@@ -1,0 +1,174 @@
+"""The span that is current inside our tasks and actions.
+
+It records nothing by itself: the exported span is assembled from events later, on a delivery
+thread. What user code or an instrumentation writes onto the current span in the meantime is kept
+here and laid onto the exported one.
+"""
+
+from __future__ import annotations
+
+import time
+import traceback
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from opentelemetry.trace import Link, Span, SpanContext, Status, StatusCode
+
+from hiveloop._guard import guarded
+from hiveloop._shape import is_a, is_list, kind_of
+
+if TYPE_CHECKING:
+    from hiveloop.events import Event
+
+__all__ = ["MOST_ADDED", "Note", "ScopeSpan"]
+
+MOST_ADDED = 128
+"""Attributes, and events, that others may add to one span; the SDK's own default."""
+
+
+class Note(NamedTuple):
+    """An event that others added to the span."""
+
+    name: str
+    attributes: Mapping[str, object]
+    time_ns: int
+
+
+class ScopeSpan(Span):
+    """What ``opentelemetry.trace.get_current_span()`` returns inside a task or an action.
+
+    Any thread may write to it until the scope's end was assembled; afterwards, and when the trace is not
+    sampled, writing does nothing. It is ended by its task or action only.
+
+    Attributes:
+        context: ids and flags of the exported span.
+        parent: the span above it, or None for a root.
+        links: links the exported span starts with.
+        started: the scope's start event; None when the start was not seen.
+        attributes: what was set by others, and entries copied from baggage.
+        notes: events added by others, oldest first.
+        status: what others set, or None.
+        name: another name for the exported span, or None.
+        dropped_attributes: attributes left out, for there were too many.
+        dropped_notes: events left out.
+        inherited: it belongs to the parent of a fork, which exports it.
+    """
+
+    __slots__ = (
+        "attributes",
+        "context",
+        "dropped_attributes",
+        "dropped_notes",
+        "inherited",
+        "links",
+        "name",
+        "notes",
+        "over",
+        "parent",
+        "started",
+        "status",
+    )
+
+    def __init__(
+        self,
+        context: SpanContext,
+        parent: SpanContext | None,
+        links: tuple[Link, ...],
+        started: Event | None,
+    ) -> None:
+        self.context = context
+        self.parent = parent
+        self.links = links
+        self.started = started
+        self.attributes: dict[str, object] = {}
+        self.notes: list[Note] = []
+        self.status: Status | None = None
+        self.name: str | None = None
+        self.dropped_attributes = 0
+        self.dropped_notes = 0
+        self.inherited = False
+        self.over = not context.trace_flags.sampled
+
+    def get_span_context(self) -> SpanContext:
+        """Return ids and flags, as the exported span will have them."""
+        return self.context
+
+    def is_recording(self) -> bool:
+        """Tell whether what is written now will be exported."""
+        return not self.over
+
+    def end(self, end_time: int | None = None) -> None:
+        """Do nothing: the task or the action ends it."""
+
+    @guarded
+    def set_attribute(self, key: str, value: object) -> None:
+        """Set an attribute of the exported span."""
+        if self.over:
+            return
+        if len(self.attributes) >= MOST_ADDED and key not in self.attributes:
+            self.dropped_attributes += 1
+            return
+        # A list may change before it is exported.
+        self.attributes[str(key)] = tuple(value) if is_list(value) else value
+
+    @guarded
+    def set_attributes(self, attributes: Mapping[str, object]) -> None:
+        """Set several attributes of the exported span."""
+        for key, value in attributes.items():
+            self.set_attribute(key, value)
+
+    @guarded
+    def add_event(
+        self, name: str, attributes: Mapping[str, object] | None = None, timestamp: int | None = None
+    ) -> None:
+        """Add an event to the exported span; `timestamp` is in nanoseconds since the epoch."""
+        if self.over:
+            return
+        if len(self.notes) >= MOST_ADDED:
+            del self.notes[0]
+            self.dropped_notes += 1
+        self.notes.append(Note(str(name), dict(attributes or {}), timestamp or time.time_ns()))
+
+    @guarded
+    def add_link(self, context: SpanContext, attributes: Mapping[str, object] | None = None) -> None:
+        """Add a link to the exported span."""
+        if not self.over and len(self.links) < MOST_ADDED:
+            from ._values import clean_attributes
+
+            self.links = (*self.links, Link(context, clean_attributes(attributes or {})))
+
+    @guarded
+    def update_name(self, name: str) -> None:
+        """Give the exported span another name."""
+        if not self.over:
+            self.name = str(name)
+
+    @guarded
+    def set_status(self, status: Status | StatusCode, description: str | None = None) -> None:
+        """Set the status of the exported span; a failure of the scope itself counts more."""
+        if not self.over:
+            is_status = is_a(kind_of(status), Status)
+            self.status = status if is_status else Status(status, description)  # type: ignore[assignment]
+
+    @guarded
+    def record_exception(
+        self,
+        exception: BaseException,
+        attributes: Mapping[str, object] | None = None,
+        timestamp: int | None = None,
+        escaped: bool = False,
+    ) -> None:
+        """Add an ``exception`` event to the exported span."""
+        if self.over:
+            return
+        kind = type(exception)
+        told = {
+            "exception.type": kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}",
+            "exception.message": str(exception),
+            "exception.stacktrace": "".join(traceback.format_exception(exception)),
+            "exception.escaped": str(escaped),
+        }
+        self.add_event("exception", {**told, **(attributes or {})}, timestamp)
+
+
+Values = Sequence[object]
