@@ -11,7 +11,7 @@ import json
 import math
 import re
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 from typing import Any, NamedTuple, TypeVar
 
@@ -20,10 +20,12 @@ from hiveloop._guard import notice
 from hiveloop._shape import is_dict, is_list
 
 __all__ = [
+    "CONTENT_KEYS",
     "MOST_FLATTENED",
     "VALUE_LENGTH",
     "Attributes",
     "Limits",
+    "Rules",
     "Value",
     "as_json",
     "clean_attributes",
@@ -32,6 +34,14 @@ __all__ = [
     "clean_text",
     "clean_value",
     "flattened",
+    "mapped",
+    "to_flag",
+    "to_json",
+    "to_real",
+    "to_text",
+    "to_texts",
+    "to_whole",
+    "without_content",
 ]
 
 Value = str | bool | int | float | tuple[str, ...] | tuple[bool, ...] | tuple[int, ...] | tuple[float, ...]
@@ -45,6 +55,7 @@ MOST_FLATTENED = 64
 _MOST_ITEMS = 1000
 _LONGEST_KEY = 160
 _LARGEST = 2**63
+_SCALARS = frozenset((str, int, float, bool, type(None)))
 _MOST_BITS = 512
 _CUT = "…"
 _NO_NAME = "unnamed"
@@ -212,6 +223,104 @@ def clean_key(text: str) -> str:
 def _clean_key(text: str) -> str:
     # An empty part, as in "a..b", is no name in many stores.
     return ".".join(part or "_" for part in _UNFIT_FOR_KEYS.sub("_", text.lower()).split("."))
+
+
+# -- members of payloads ----------------------------------------------------------------------
+
+CONTENT_KEYS = frozenset(
+    (
+        "args",
+        "result",
+        "result_preview",
+        "response_body",
+        "prompt_preview",
+        "response_preview",
+        "key_or_query",
+    )
+)
+"""Members of payloads, at any depth, that hold what models, tools and stores were given and returned."""
+
+
+def without_content(value: Any) -> Any:
+    """Return a value of a payload without the content in it."""
+    if is_dict(value):
+        return {key: without_content(item) for key, item in value.items() if key not in CONTENT_KEYS}
+    return [without_content(item) for item in value] if is_list(value) else value
+
+
+# Readers return None for a value that an attribute of their type cannot be made of. Numeric text is none.
+
+
+def to_whole(value: object) -> int | None:
+    """Return a whole number of at most 64 bits, rounding what is not one."""
+    if type(value) is float and math.isfinite(value):
+        value = round(value)
+    return value if type(value) is int and -_LARGEST <= value < _LARGEST else None
+
+
+def to_real(value: object) -> float | None:
+    """Return a finite number as a float."""
+    if type(value) is float:
+        return value if math.isfinite(value) else None
+    return float(value) if type(value) is int and -_LARGEST <= value < _LARGEST else None
+
+
+def to_flag(value: object) -> bool | None:
+    """Return a truth value."""
+    return value if type(value) is bool else None
+
+
+def to_text(value: object) -> str | None:
+    """Return text that is not empty; JSON of anything else."""
+    if type(value) is str:
+        return clean_text(value) or None
+    return None if value is None else as_json(value)
+
+
+def to_texts(value: object) -> tuple[str, ...] | None:
+    """Return a list as texts."""
+    if not is_list(value):
+        return None
+    return tuple(text for item in value[:_MOST_ITEMS] if (text := to_text(item)) is not None)
+
+
+def to_json(value: object) -> str | None:
+    """Return JSON of a mapping or a list."""
+    return as_json(value) if is_dict(value) or is_list(value) else None
+
+
+Rules = Mapping[str, tuple[str, Callable[[object], Value | None]] | None]
+"""What becomes of the members of a payload: the attribute and its reader; None for a member to leave out."""
+
+
+def mapped(rules: Rules, prefix: str, data: Mapping[str, Any], *, capture_content: bool) -> Attributes:
+    """Return the members of a payload as attributes; those without a rule, as ``prefix.key``, come first.
+
+    A member that its reader cannot read is treated as one without a rule, so nothing is lost to a wrong type.
+
+    Args:
+        rules: what is known about the members.
+        prefix: what the names of the other attributes start with, without the dot.
+        data: the payload.
+        capture_content: export `CONTENT_KEYS`, too.
+    """
+    known: Attributes = {}
+    other: Attributes = {}
+    for key, value in data.items():
+        if not capture_content and key in CONTENT_KEYS:
+            continue
+        member = value if capture_content or type(value) in _SCALARS else without_content(value)
+        if key in rules:
+            if (rule := rules[key]) is None:
+                continue
+            name, read = rule
+            if (clean := read(member)) is not None:
+                known[name] = clean
+                continue
+        if len(other) < MOST_FLATTENED and (clean := clean_value(member)) is not None:
+            other[f"{prefix}.{clean_key(key)}"] = clean
+    other.update(known)
+    return other
 
 
 # -- attributes -------------------------------------------------------------------------------
