@@ -1,0 +1,324 @@
+"""`OTelTransport`: HiveLoop's events as spans, span events, metrics and logs of OpenTelemetry."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.util.instrumentation import InstrumentationScope
+
+from hiveloop._exit import renew_in_children
+from hiveloop._guard import logger
+from hiveloop._version import __version__
+from hiveloop.events import AgentInfo, Event
+from hiveloop.transport import Batch, BatchLimits, Delivered, Outcome, Refused, TooLarge, Transport
+
+from . import semconv as names
+from ._assembler import Assembler, Choices, Parts, shrunk
+from ._content import MappingOptions
+from ._options import (
+    DIALECTS,
+    LLM_CALLS,
+    captures_content,
+    check_choice,
+    check_names,
+    resource_of,
+    sampler_of,
+    with_stage,
+)
+from ._scopes import Activation, Scopes
+from ._targets import log_target, meter_source, sdk_disabled, span_target
+from ._values import Limits
+
+if TYPE_CHECKING:
+    from opentelemetry.metrics import MeterProvider
+    from opentelemetry.sdk._logs.export import LogRecordExporter
+    from opentelemetry.sdk.metrics.export import MetricReader
+    from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
+    from opentelemetry.sdk.trace.export import SpanExporter
+    from opentelemetry.sdk.trace.sampling import Sampler
+
+    from ._logs import LogSink
+    from ._metrics import Meters
+
+__all__ = ["OTelTransport"]
+
+_CHUNK = 500
+"""Spans in one request, when open ones are exported at the end."""
+_MOST_TAKEN = 2_000
+"""Events whose spans are kept, for a batch may be halved and prepared again."""
+
+
+class _Load(NamedTuple):
+    """A prepared batch; what has arrived is taken out of it, so that a retry repeats nothing."""
+
+    event_ids: tuple[str, ...]
+    spans: list[ReadableSpan]
+    logs: list[Any]
+
+
+class OTelTransport(Transport):
+    """Sends what agents do to OpenTelemetry: tasks and actions as spans, calls of models as GenAI spans
+    and events, heartbeats and queues as metrics.
+
+    Without arguments it exports by OTLP as the standard ``OTEL_*`` variables say: HTTP with protobuf and gzip
+    to ``http://localhost:4318`` unless they say otherwise. The global providers are never touched. Inside a
+    task or an action its span is the current one, so that spans of other instrumentations nest in it and
+    its trace goes out with their requests.
+
+    Args:
+        endpoint: base URL of an OTLP receiver, such as "http://collector:4318", or the full URL of its traces.
+        headers: headers of each OTLP request, such as the key of a service.
+        timeout: most seconds one export may take; the exporter's own unless given.
+        service_name: ``service.name``; else from ``OTEL_SERVICE_NAME``, else "hiveloop".
+        service_version: ``service.version``.
+        resource: attributes of the resource, or a whole one.
+        span_exporter: takes the finished spans, instead of OTLP.
+        span_processor: takes each finished span through ``on_end``; it does its own delivery, so failures
+            are not retried.
+        tracer_provider: an SDK's provider, whose resource, sampler and span processors are used.
+        metrics: export metrics by OTLP, once a minute or as ``OTEL_METRIC_EXPORT_INTERVAL`` says.
+        meter_provider: takes the metrics, instead of OTLP.
+        metric_reader: reads the metrics, instead of OTLP; ``InMemoryMetricReader`` in tests.
+        logs: export log records by OTLP.
+        log_exporter: takes the log records, instead of OTLP.
+        llm_calls: "both" for a child span and an event on the span around, "span" or "event" for one of them;
+            from ``HIVELOOP_OTEL_LLM_CALLS`` unless given. With an instrumentation of the model's client in the
+            same process choose "event", or calls and costs count twice.
+        capture_content: export prompts, responses, arguments and results; from
+            ``OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT`` unless given, else they stay here.
+        dialect: GenAI conventions "1.41.1", which backends read, or "latest".
+        compat: backends to please with names of their own: "mlflow", "agentops", "openinference", "logfire".
+        conversation_id: a task's correlation id is the ``gen_ai.conversation.id``.
+        sampler: decides about traces that begin with a task; from ``OTEL_TRACES_SAMPLER`` unless given.
+        heartbeat_logs: log records of heartbeats.
+        queue_logs: log records of queue snapshots.
+        agent_event_spans: spans without duration for what happens outside any task, when there are no logs.
+        narrative: when there are logs, tell what happens in a task as "events" of spans, as "logs", or "both".
+        plan_steps: "events", or "span" for a span per step of a plan as well.
+        pending: "log" for a log record of each started task, "logfire" for a pending span; None for neither.
+        copy_baggage: names of baggage entries to copy onto the spans of tasks and actions.
+
+    Raises:
+        HiveLoopConfigError: an argument or a variable cannot be right.
+    """
+
+    name = "otel"
+    limits = BatchLimits(max_events=_CHUNK, max_bytes=2_000_000)
+
+    def __init__(
+        self,
+        *,
+        endpoint: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        timeout: float | None = None,
+        service_name: str | None = None,
+        service_version: str | None = None,
+        resource: Resource | Mapping[str, object] | None = None,
+        span_exporter: SpanExporter | None = None,
+        span_processor: SpanProcessor | None = None,
+        tracer_provider: TracerProvider | None = None,
+        metrics: bool = False,
+        meter_provider: MeterProvider | None = None,
+        metric_reader: MetricReader | None = None,
+        logs: bool = False,
+        log_exporter: LogRecordExporter | None = None,
+        llm_calls: str | None = None,
+        capture_content: bool | None = None,
+        dialect: str = "1.41.1",
+        compat: Sequence[str] | set[str] | frozenset[str] = (),
+        conversation_id: bool = True,
+        sampler: Sampler | None = None,
+        heartbeat_logs: bool = False,
+        queue_logs: bool = False,
+        agent_event_spans: bool = True,
+        narrative: str = "both",
+        plan_steps: str = "events",
+        pending: str | None = None,
+        copy_baggage: Sequence[str] = (),
+    ) -> None:
+        if llm_calls is None and (wanted := os.environ.get("HIVELOOP_OTEL_LLM_CALLS")):
+            llm_calls = check_choice("llm_calls", wanted, LLM_CALLS, "HIVELOOP_OTEL_LLM_CALLS")
+        mapping = MappingOptions(
+            check_choice("dialect", dialect, DIALECTS),
+            captures_content(capture_content),
+            frozenset(check_names("compat", compat, sorted(names.COMPAT))),
+            bool(conversation_id),
+        )
+        self._choices = Choices(
+            mapping=mapping,
+            limits=Limits.from_env(os.environ),
+            llm_calls=check_choice("llm_calls", llm_calls or "both", LLM_CALLS),
+            narrative=check_choice("narrative", narrative, ("both", "events", "logs")),
+            plan_steps=check_choice("plan_steps", plan_steps, ("events", "span")),
+            pending=None if pending is None else check_choice("pending", pending, ("log", "logfire")),
+            agent_event_spans=agent_event_spans,
+            heartbeat_logs=heartbeat_logs,
+            queue_logs=queue_logs,
+        )
+        self._target = span_target(
+            span_exporter=span_exporter,
+            span_processor=span_processor,
+            tracer_provider=tracer_provider,
+            endpoint=endpoint,
+            headers=headers,
+            timeout=timeout,
+        )
+        self._log_target = log_target(
+            enabled=logs, exporter=log_exporter, endpoint=endpoint, headers=headers, timeout=timeout
+        )
+        self._meter_source = meter_source(
+            enabled=metrics,
+            provider=meter_provider,
+            reader=metric_reader,
+            endpoint=endpoint,
+            headers=headers,
+            timeout=timeout,
+        )
+        if tracer_provider is not None and resource is None:
+            resource = tracer_provider.resource
+        if tracer_provider is not None and sampler is None:
+            sampler = tracer_provider.sampler
+        self._resource = resource_of(service_name, service_version, resource)
+        baggage = check_names("copy_baggage", copy_baggage)
+        self._scopes = Scopes(sampler_of(sampler), baggage)
+        self._off = sdk_disabled()
+        self._assembler: Assembler | None = None
+        self._meters: Meters | None = None
+        self._logs: LogSink | None = None
+        self._taken: OrderedDict[str, tuple[Event, Parts]] = OrderedDict()
+        renew_in_children(self)
+
+    # -- the agent's thread --------------------------------------------------------------------
+
+    def scope_started(self, started: Event) -> None:
+        """Settle the ids of a task or an action that begins; see `ScopeHooks`."""
+        if not self._off:
+            self._scopes.started(started)
+
+    def activate(self, started: Event) -> AbstractContextManager[object]:
+        """Make the span of a task or an action current; see `ScopeHooks`."""
+        return self._scopes.activation(started)
+
+    def event_recorded(self, number: int) -> None:
+        """Note the span that a sensor was called in; see `EventHooks`."""
+        self._scopes.event_recorded(number)
+
+    # -- the delivery thread -------------------------------------------------------------------
+
+    def prepare(self, batch: Batch) -> object:
+        """Assemble the spans and log records of a batch, and record its metrics."""
+        load = _Load(tuple(event.event_id for event in batch.events), [], [])
+        if self._off:
+            return load
+        assembler = self._assembler or self._built(batch.agent)
+        for event in batch.events:
+            parts = self._parts(assembler, event)
+            load.spans.extend(parts.spans)
+            load.logs.extend(parts.logs)
+        return load
+
+    def _parts(self, assembler: Assembler, event: Event) -> Parts:
+        """What an event becomes; once, though the batch it is in may be halved and prepared again."""
+        known = self._taken.get(event.event_id)
+        if known is None:
+            parts = assembler.take(event)
+            self._taken[event.event_id] = (event, parts)
+            if len(self._taken) > _MOST_TAKEN:
+                self._taken.popitem(last=False)
+            return parts
+        before, parts = known
+        if before is event:
+            return parts
+        return Parts([shrunk(span) for span in parts.spans], parts.logs)  # found too large, and trimmed
+
+    def _built(self, agent: AgentInfo) -> Assembler:
+        """Build what needs the process's first event, and threads or connections."""
+        resource = with_stage(self._resource, agent)
+        url = names.DIALECTS[self._choices.mapping.dialect].schema_url
+        scope = InstrumentationScope(names.SCOPE_NAME, __version__, url)
+        meters = self._meter_source.meters(resource, self._choices.mapping.dialect)
+        logs = self._log_target.sink(resource, scope)
+        self._meters, self._logs = meters, logs
+        assembler = Assembler(self._scopes, self._choices, resource, scope, meters, logs)
+        self._assembler = assembler
+        return assembler
+
+    def send(self, prepared: object, timeout: float) -> Outcome:
+        """Export a prepared batch: spans first, then log records."""
+        assert isinstance(prepared, _Load)  # noqa: S101 - narrows the type; only `prepare` makes it
+        ends = time.monotonic() + timeout
+        warnings: tuple[str, ...] = ()
+        for waiting, export in ((prepared.spans, self._export), (prepared.logs, self._export_logs)):
+            if not waiting:
+                continue
+            outcome = export(waiting, max(0.0, ends - time.monotonic()))
+            if not isinstance(outcome, Delivered):
+                self._settle(prepared, outcome)
+                return outcome
+            warnings += outcome.warnings
+            waiting.clear()
+        self._forget(prepared)
+        return Delivered(warnings=warnings)
+
+    def _export(self, spans: Sequence[ReadableSpan], timeout: float) -> Outcome:
+        outcome = self._target.export(spans, timeout)
+        if isinstance(outcome, Delivered) and self._meters is not None:
+            self._meters.spans_exported(len(spans))
+        return outcome
+
+    def _export_logs(self, records: Sequence[Any], timeout: float) -> Outcome:
+        return Delivered() if self._logs is None else self._logs.export(records, timeout)
+
+    def _settle(self, load: _Load, outcome: Outcome) -> None:
+        """Forget an event that the engine gives up now."""
+        if isinstance(outcome, Refused) and len(load.event_ids) == 1:
+            if self._meters is not None:
+                self._meters.spans_dropped(len(load.spans), "refused")
+            self._forget(load)
+
+    def _forget(self, load: _Load) -> None:
+        for event_id in load.event_ids:
+            self._taken.pop(event_id, None)
+
+    def flush(self, timeout: float) -> bool:
+        """Pass on what processors and metric readers hold."""
+        ends = time.monotonic() + timeout
+        flushed = self._target.flush(timeout)
+        return self._meter_source.flush(max(0.0, ends - time.monotonic())) and flushed
+
+    def close(self, timeout: float) -> None:
+        """Export the spans of open tasks and actions as incomplete, and close the exporters."""
+        ends = time.monotonic() + timeout
+        self._export_open(ends)
+        self._target.close(max(0.0, ends - time.monotonic()))
+        self._log_target.close(max(0.0, ends - time.monotonic()))
+        self._meter_source.close(max(0.0, ends - time.monotonic()))
+
+    def _export_open(self, ends: float) -> None:
+        spans = [] if self._assembler is None else self._assembler.interrupt_all(time.time_ns())
+        for first in range(0, len(spans), _CHUNK):
+            chunk = spans[first : first + _CHUNK]
+            outcome = self._export(chunk, max(0.0, ends - time.monotonic()))
+            if not isinstance(outcome, Delivered):
+                left = len(spans) - first
+                logger.warning("hiveloop: otel: %d spans of open tasks not delivered", left)
+                if self._meters is not None:
+                    self._meters.spans_dropped(left, "shutdown")
+                return
+
+    def renew(self) -> None:
+        """Start afresh in the child of a fork; the spans of open scopes stay with the parent."""
+        self._scopes.renew()
+        self._taken.clear()
+        if self._assembler is not None:
+            self._assembler.renew()
+        self._target.renew()
+
+
+_: type[Transport] = OTelTransport
