@@ -10,10 +10,8 @@ from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import Event as SpanEvent
 from opentelemetry.sdk.trace import ReadableSpan
-from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import (
     Link,
     Span,
@@ -45,6 +43,9 @@ from ._values import Attributes, Limits, clean_name
 from ._work import Work, bounded_attributes, bounded_events
 
 if TYPE_CHECKING:
+    from opentelemetry.sdk.resources import Resource
+    from opentelemetry.sdk.util.instrumentation import InstrumentationScope
+
     from ._logs import LogSink
     from ._metrics import Meters
 
@@ -178,8 +179,8 @@ class Assembler:
         self._scopes.ended(key)
         self._works.pop(key, None)
         self._close(key, work.span.context)
-        is_task = event.type in _OF_TASKS
-        content = task_content(event, self._mapping) if is_task else action_content(event, self._mapping)
+        read = task_content if event.type in _OF_TASKS else action_content
+        content = read(event, self._mapping)
         if content.is_tool and (task := self._task_work(event)) is not None:
             task.count(names.HIVELOOP_TASK_TOOL_CALLS)
         if work.span.over or work.span.inherited:
@@ -284,22 +285,20 @@ class Assembler:
         if work is not None:
             if work.span.over and not work.span.inherited:
                 return
-            parent, links = parent_of(work.span, moment)
-            start = work.start_ns
             if self._choices.llm_calls != "span":
                 self._add_event(work, names.INFERENCE_DETAILS, call.attributes, event)
+            if self._choices.llm_calls != "event":
+                parent, links = parent_of(work.span, moment)
+                parts.spans.append(self._llm_span(event, call, parent, links, work))
         else:
-            parent, links, start = self._outside(event, moment)
-        if work is None or self._choices.llm_calls != "event":
-            parts.spans.append(self._llm_span(event, call, parent, links, start, work))
+            parts.spans.append(self._llm_span(event, call, *self._outside(event, moment), None))
 
-    def _outside(self, event: Event, moment: Span) -> tuple[SpanContext | None, tuple[Link, ...], int]:
+    def _outside(self, event: Event, moment: Span) -> tuple[SpanContext | None, tuple[Link, ...]]:
         """Parent and links of what belongs to no open scope: the ended one, else the ambient span."""
         ended = self._closed.get(key_of(event))
         if ended is not None:
-            return ended, (Link(ended, {names.HIVELOOP_LINK_TYPE: "task"}),), 0
-        ambient = moment.get_span_context()
-        return (ambient if ambient.is_valid else None), (), 0
+            return ended, (Link(ended, {names.HIVELOOP_LINK_TYPE: "task"}),)
+        return _valid(moment), ()
 
     def _llm_span(
         self,
@@ -307,10 +306,10 @@ class Assembler:
         call: LlmCall,
         parent: SpanContext | None,
         links: tuple[Link, ...],
-        earliest_ns: int,
         work: Work | None,
     ) -> ReadableSpan:
         whose = identity(event, self._mapping) if work is None else work.identity
+        earliest_ns = 0 if work is None else work.start_ns
         end = max(event.time_ns, earliest_ns)
         start = max(end - (call.duration_ns or 0), earliest_ns)
         status = _UNSET if call.error_type is None else Status(StatusCode.ERROR, call.error_message)
@@ -421,7 +420,7 @@ class Assembler:
         )
 
     def _instant(self, event: Event, narrative: Narrative, moment: Span) -> ReadableSpan:
-        parent, links, _ = self._outside(event, moment)
+        parent, links = self._outside(event, moment)
         attributes = {**narrative.attributes, **event_identity(event), **identity(event, self._mapping)}
         context, at = self._context(event, "event", parent), event.time_ns
         return self._span(narrative.name, context, parent, attributes, at, at, links=links)

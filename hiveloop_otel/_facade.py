@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import time
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
 from opentelemetry.trace import Link, Span, SpanContext, Status, StatusCode
 
 from hiveloop._guard import guarded
-from hiveloop._shape import is_a, is_list, kind_of
+from hiveloop._shape import is_list
 
 if TYPE_CHECKING:
     from hiveloop.events import Event
@@ -147,8 +147,7 @@ class ScopeSpan(Span):
     def set_status(self, status: Status | StatusCode, description: str | None = None) -> None:
         """Set the status of the exported span; a failure of the scope itself counts more."""
         if not self.over:
-            is_status = is_a(kind_of(status), Status)
-            self.status = status if is_status else Status(status, description)  # type: ignore[assignment]
+            self.status = status if isinstance(status, Status) else Status(status, description)
 
     @guarded
     def record_exception(
@@ -162,15 +161,11 @@ class ScopeSpan(Span):
         if self.over:
             return
         kind = type(exception)
+        module = "" if kind.__module__ == "builtins" else f"{kind.__module__}."
         told = {
-            "exception.type": kind.__qualname__
-            if kind.__module__ == "builtins"
-            else f"{kind.__module__}.{kind.__qualname__}",
+            "exception.type": f"{module}{kind.__qualname__}",
             "exception.message": str(exception),
             "exception.stacktrace": "".join(traceback.format_exception(exception)),
             "exception.escaped": str(escaped),
         }
         self.add_event("exception", {**told, **(attributes or {})}, timestamp)
-
-
-Values = Sequence[object]

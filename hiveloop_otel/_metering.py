@@ -12,10 +12,10 @@ from hiveloop.transport import Delivered
 
 from ._environment import OtlpSettings, otlp_settings, sdk_disabled
 from ._exporters import otlp_exporter
+from ._metrics import Meters
 from ._quiet import quietly, within
 
 if TYPE_CHECKING:
-    from opentelemetry.metrics import MeterProvider
     from opentelemetry.sdk.resources import Resource
 
     from ._session import OtlpSession
@@ -24,22 +24,27 @@ __all__ = ["MeterSource", "meter_source"]
 
 
 class MeterSource:
-    """A meter provider and who looks after it.
+    """Looks after a meter provider, which is made when the first event says what the resource is.
 
-    Args:
-        provider: of the application, or ours round a reader of the application's.
-        owned: it is shut down by `close`; otherwise only flushed.
+    This one has none: nobody wants metrics.
     """
 
-    def __init__(self, provider: Any, *, owned: bool) -> None:
-        self._provider = provider
-        self._owned = owned
+    def __init__(self) -> None:
+        self._provider: Any = None
 
-    @property
-    def provider(self) -> MeterProvider:
-        """Where instruments come from; another one in the child of a fork, if it is ours."""
-        provider: MeterProvider = self._provider
-        return provider
+    def meters(self, resource: Resource, dialect: str) -> Meters | None:
+        """Return the instruments; None when nobody wants metrics.
+
+        Args:
+            resource: what the metrics come from.
+            dialect: of the names.
+        """
+        if self._provider is None:
+            self._provider = self._build(resource)
+        return None if self._provider is None else Meters(self._provider, dialect)
+
+    def _build(self, resource: Resource) -> Any:
+        return None
 
     def flush(self, timeout: float) -> bool:
         """Have what was counted so far exported; True when that was in time, whether or not it arrived."""
@@ -49,65 +54,75 @@ class MeterSource:
         return within(timeout, lambda: flush(timeout * 1000), "meter_provider.force_flush")
 
     def close(self, timeout: float) -> None:
-        """Export a last time and end the reader's thread, if the provider is ours, within `timeout`."""
-        if self._owned:
-            within(timeout, lambda: self._provider.shutdown(timeout * 1000), "meter_provider.shutdown")
-        else:
-            self.flush(timeout)
+        """Export a last time, within `timeout` seconds, and end the threads that are ours."""
+        provider = self._provider
+        if provider is not None:
+            within(timeout, lambda: provider.shutdown(timeout * 1000), "meter_provider.shutdown")
 
     def renew(self) -> None:
         """Forget what belongs to the parent; for the child of a fork."""
 
 
-class OtlpMeterSource(MeterSource):
+class _GivenProvider(MeterSource):
+    """A provider of the application's, which has its own resource and is shut down by the application."""
+
+    def __init__(self, provider: Any) -> None:
+        super().__init__()
+        self._provider = provider
+
+    def close(self, timeout: float) -> None:
+        self.flush(timeout)
+
+
+class _GivenReader(MeterSource):
+    """A reader of the application's; it can be part of one provider only, so a child of a fork keeps that."""
+
+    def __init__(self, reader: Any) -> None:
+        super().__init__()
+        self._reader = reader
+
+    def _build(self, resource: Resource) -> Any:
+        return _provider_of(self._reader, resource)
+
+
+class _Otlp(MeterSource):
     """A provider of ours that exports by OTLP every ``OTEL_METRIC_EXPORT_INTERVAL`` milliseconds (60 000).
 
     A failed export is not repeated: the next one carries the sums anyway. It is logged at most once a minute.
-
-    Args:
-        settings: where and how.
-        resource: what the metrics come from.
     """
 
-    def __init__(self, settings: OtlpSettings, resource: Resource) -> None:
+    def __init__(self, settings: OtlpSettings) -> None:
+        super().__init__()
         self._settings = settings
-        self._resource = resource
         self._exporter = _QuietExporter(settings)
-        super().__init__(self._build(), owned=True)
 
-    def _build(self) -> Any:
-        from opentelemetry.sdk.metrics import MeterProvider
+    def _build(self, resource: Resource) -> Any:
         from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
 
-        reader = PeriodicExportingMetricReader(self._exporter.exporter)
-        return MeterProvider([reader], self._resource, shutdown_on_exit=False)
-
-    @property
-    def provider(self) -> MeterProvider:
-        """Where instruments come from; another one in the child of a fork."""
-        if self._provider is None:
+        if self._exporter.muted:
             self._exporter = _QuietExporter(self._settings)
-            self._provider = self._build()
-        return super().provider
+        return _provider_of(PeriodicExportingMetricReader(self._exporter.exporter), resource)
 
     def flush(self, timeout: float) -> bool:
-        """Have what was counted so far exported."""
         self._exporter.limit = timeout
         try:
-            return self._provider is None or super().flush(timeout)
+            return super().flush(timeout)
         finally:
             self._exporter.limit = None
 
     def close(self, timeout: float) -> None:
-        """Export a last time and end the reader's thread, within `timeout`."""
         self._exporter.limit = timeout
-        if self._provider is not None:
-            super().close(timeout)
+        super().close(timeout)
 
     def renew(self) -> None:
-        """Silence the parent's reader, whose thread the SDK starts again here, and count from zero."""
-        self._exporter.muted = True
+        self._exporter.muted = True  # the SDK starts the thread of the parent's reader again, here
         self._provider = None
+
+
+def _provider_of(reader: Any, resource: Resource) -> Any:
+    from opentelemetry.sdk.metrics import MeterProvider
+
+    return MeterProvider([reader], resource, shutdown_on_exit=False)
 
 
 class _QuietExporter:
@@ -170,21 +185,19 @@ class _QuietExporter:
 
 def meter_source(
     *,
-    metrics: bool,
-    resource: Resource,
-    meter_provider: object = None,
-    metric_reader: object = None,
+    enabled: bool = False,
+    provider: object = None,
+    reader: object = None,
     endpoint: str | None = None,
     headers: Mapping[str, str] | None = None,
     timeout: float | None = None,
-) -> MeterSource | None:
-    """Return where metrics go; None when nobody wants any.
+) -> MeterSource:
+    """Return where metrics go.
 
     Args:
-        metrics: by OTLP, as the OTEL_* variables say, unless one of the next two is given.
-        resource: what the metrics come from; a provider of the application's has its own.
-        meter_provider: of the application, which shuts it down itself.
-        metric_reader: any reader of the SDK's kind; shut down with the transport.
+        enabled: by OTLP, as the OTEL_* variables say, unless one of the next two is given.
+        provider: of the application, which shuts it down itself.
+        reader: any reader of the SDK's kind; shut down with the transport.
         endpoint: base address of an OTLP receiver, or the full URL of any signal.
         headers: for each request to it.
         timeout: seconds one request to it may take.
@@ -192,33 +205,28 @@ def meter_source(
     Raises:
         HiveLoopConfigError: an argument or a variable cannot be right, or a package is missing.
     """
-    if meter_provider is not None and metric_reader is not None:
+    if provider is not None and reader is not None:
         raise HiveLoopConfigError(
             "meter_provider= and metric_reader= exclude each other: give the reader to the provider"
         )
+    if provider is not None:
+        _check("meter_provider", provider, "get_meter")
+    if reader is not None:
+        _check("metric_reader", reader, "collect")
     if sdk_disabled():
-        return None
-    if meter_provider is not None:
-        return MeterSource(_checked("meter_provider", meter_provider, "get_meter"), owned=False)
-    if metric_reader is not None:
-        return _read_by(_checked("metric_reader", metric_reader, "collect"), resource)
-    if not metrics:
-        return None
-    return OtlpMeterSource(
-        otlp_settings("metrics", endpoint=endpoint, headers=headers, timeout=timeout), resource
-    )
+        return MeterSource()
+    if provider is not None:
+        return _GivenProvider(provider)
+    if reader is not None:
+        return _GivenReader(reader)
+    if not enabled:
+        return MeterSource()
+    return _Otlp(otlp_settings("metrics", endpoint=endpoint, headers=headers, timeout=timeout))
 
 
-def _checked(name: str, value: object, method: str) -> Any:
+def _check(name: str, value: object, method: str) -> None:
     if isinstance(value, type) or not callable(getattr(value, method, None)):
         shown = value.__name__ if isinstance(value, type) else f"{kind_of(value).__name__}(...)"
         raise HiveLoopConfigError(
             f"{name}={shown} is not valid: give an object of OpenTelemetry's SDK for {name}="
         )
-    return value
-
-
-def _read_by(reader: Any, resource: Resource) -> MeterSource:
-    from opentelemetry.sdk.metrics import MeterProvider
-
-    return MeterSource(MeterProvider([reader], resource, shutdown_on_exit=False), owned=True)

@@ -10,7 +10,6 @@ from opentelemetry.sdk.resources import SERVICE_NAME, SERVICE_VERSION, Resource
 from opentelemetry.sdk.trace import sampling
 
 from hiveloop._guard import notice
-from hiveloop._shape import is_a, kind_of
 from hiveloop.errors import HiveLoopConfigError
 
 from . import semconv as names
@@ -46,8 +45,9 @@ def check_names(argument: str, value: object, allowed: Iterable[str] | None = No
     Raises:
         HiveLoopConfigError: there is something else among them.
     """
-    listed = tuple(value) if is_a(kind_of(value), list, tuple, set, frozenset) else None  # type: ignore[call-overload]
-    if listed is None or not all(isinstance(item, str) for item in listed):
+    items: tuple[object, ...] = tuple(value) if isinstance(value, list | tuple | set | frozenset) else (None,)
+    listed = tuple(item for item in items if isinstance(item, str))
+    if len(listed) < len(items):
         raise HiveLoopConfigError(f"{argument}={_shown(value)} is not valid: give a list of names")
     for item in listed:
         if allowed is not None:

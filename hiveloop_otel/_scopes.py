@@ -25,6 +25,8 @@ from opentelemetry.trace import (
     set_span_in_context,
 )
 
+from opentelemetry.sdk.trace.sampling import Decision
+
 from hiveloop._scope import raw_current
 from hiveloop.events import Event
 
@@ -147,7 +149,7 @@ class Scopes:
         name = f"invoke_agent {event.agent.agent_id}"
         told = {"gen_ai.operation.name": "invoke_agent", "gen_ai.agent.name": event.agent.agent_id}
         result = self._sampler.should_sample(None, sampling_id(trace), name, SpanKind.INTERNAL, told)
-        return _SAMPLED if result.decision.is_sampled() else _UNSAMPLED
+        return _SAMPLED if result.decision is Decision.RECORD_AND_SAMPLE else _UNSAMPLED
 
     def _abandon_oldest(self) -> None:
         oldest = self._open.pop(next(iter(self._open)), None)
@@ -193,7 +195,7 @@ def parent_of(above: ScopeSpan, ambient: Span) -> tuple[SpanContext, tuple[Link,
     """Choose the parent of something that happens inside `above`, and in a span of somebody else.
 
     That span is the parent when it lies inside `above`: same trace, and not what `above` itself is in. A
-    span of another trace is linked. About spans of ours, HiveLoop's own account of what is inside what counts.
+    span of another trace is linked. Of spans of ours, HiveLoop's own account tells what is inside what.
     """
     if ambient is INVALID_SPAN or type(ambient) is ScopeSpan:
         return above.context, ()
@@ -232,6 +234,6 @@ class Activation:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        # In another context than the entry's, or after an unbalanced attach, there is nothing of ours to undo.
+        # In another context than the entry's, or after an unbalanced attach, there is nothing to undo.
         if self._attached is not None and get_current() is self._attached:
             detach(self._token)

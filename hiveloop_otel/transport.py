@@ -9,14 +9,13 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
 from hiveloop._exit import renew_in_children
 from hiveloop._guard import logger
 from hiveloop._version import __version__
 from hiveloop.events import AgentInfo, Event
-from hiveloop.transport import Batch, BatchLimits, Delivered, Outcome, Refused, TooLarge, Transport
+from hiveloop.transport import Batch, BatchLimits, Delivered, Outcome, Refused, Transport
 
 from . import semconv as names
 from ._assembler import Assembler, Choices, Parts, shrunk
@@ -31,7 +30,7 @@ from ._options import (
     sampler_of,
     with_stage,
 )
-from ._scopes import Activation, Scopes
+from ._scopes import Scopes
 from ._targets import log_target, meter_source, sdk_disabled, span_target
 from ._values import Limits
 
@@ -39,6 +38,7 @@ if TYPE_CHECKING:
     from opentelemetry.metrics import MeterProvider
     from opentelemetry.sdk._logs.export import LogRecordExporter
     from opentelemetry.sdk.metrics.export import MetricReader
+    from opentelemetry.sdk.resources import Resource
     from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
     from opentelemetry.sdk.trace.export import SpanExporter
     from opentelemetry.sdk.trace.sampling import Sampler
@@ -72,7 +72,7 @@ class OTelTransport(Transport):
     its trace goes out with their requests.
 
     Args:
-        endpoint: base URL of an OTLP receiver, such as "http://collector:4318", or the full URL of its traces.
+        endpoint: base URL of an OTLP receiver, such as "http://collector:4318", or the full URL for traces.
         headers: headers of each OTLP request, such as the key of a service.
         timeout: most seconds one export may take; the exporter's own unless given.
         service_name: ``service.name``; else from ``OTEL_SERVICE_NAME``, else "hiveloop".
@@ -88,8 +88,8 @@ class OTelTransport(Transport):
         logs: export log records by OTLP.
         log_exporter: takes the log records, instead of OTLP.
         llm_calls: "both" for a child span and an event on the span around, "span" or "event" for one of them;
-            from ``HIVELOOP_OTEL_LLM_CALLS`` unless given. With an instrumentation of the model's client in the
-            same process choose "event", or calls and costs count twice.
+            from ``HIVELOOP_OTEL_LLM_CALLS`` unless given. With an instrumentation of the model's client in
+            the same process choose "event", or calls and costs count twice.
         capture_content: export prompts, responses, arguments and results; from
             ``OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT`` unless given, else they stay here.
         dialect: GenAI conventions "1.41.1", which backends read, or "latest".
@@ -99,7 +99,7 @@ class OTelTransport(Transport):
         heartbeat_logs: log records of heartbeats.
         queue_logs: log records of queue snapshots.
         agent_event_spans: spans without duration for what happens outside any task, when there are no logs.
-        narrative: when there are logs, tell what happens in a task as "events" of spans, as "logs", or "both".
+        narrative: when there are logs: tell what happens in a task as "events" of spans, "logs", or "both".
         plan_steps: "events", or "span" for a span per step of a plan as well.
         pending: "log" for a log record of each started task, "logfire" for a pending span; None for neither.
         copy_baggage: names of baggage entries to copy onto the spans of tasks and actions.
