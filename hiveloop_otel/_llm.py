@@ -136,6 +136,7 @@ def provider_of(model: str, told: object = None) -> str:
         told: what the caller calls the provider, if anything; kept when it is no name we know.
     """
     if type(told) is str and told:
+        told = told[:255]
         return _PROVIDERS.get(told.lower()) or to_text(told) or _UNKNOWN
     return _inferred(model[:255])
 
@@ -234,40 +235,65 @@ def read_llm_call(event: Event, options: MappingOptions) -> LlmCall:
     data = data_of(event)
     found = data.get("metadata")
     metadata: dict[str, Any] = found if is_dict(found) else {}
-    call = _facts(data, metadata)
-    rules = _LATEST_METADATA if options.dialect == names.LATEST.name else _METADATA
-    attributes = mapped(rules, names.HIVELOOP_LLM_METADATA, metadata, capture_content=options.capture_content)
+    attributes: Attributes = {}
     if not _DATA.issuperset(data):
-        attributes = _others(data, options) | attributes
+        attributes |= _others(data, options)
+    if metadata:
+        rules = _LATEST_METADATA if options.dialect == names.LATEST.name else _METADATA
+        attributes |= mapped(
+            rules, names.HIVELOOP_LLM_METADATA, metadata, capture_content=options.capture_content
+        )
+    call = _facts(data, metadata, attributes)
     if options.capture_content:
         _add_messages(attributes, data, _finish_reasons(metadata))
-    _add_response(attributes, metadata, call)
-    _add_usage(attributes, call, options)
+    if metadata:
+        _add_response(attributes, metadata, call)
+    _add_usage(attributes, call)
+    if options.compat:
+        _add_compat(attributes, call, options.compat)
     _add_names(attributes, data, call)
-    return call._replace(attributes=attributes)
+    return call
 
 
-def _facts(data: dict[str, Any], metadata: dict[str, Any]) -> LlmCall:
+def _facts(data: dict[str, Any], metadata: dict[str, Any], attributes: Attributes) -> LlmCall:
     model = to_text(data.get("model")) or ""
-    provider = provider_of(model, metadata.get("provider"))
     operation = _operation(metadata.get("operation")) or names.CHAT
+    call = LlmCall(
+        clean_name(f"{operation} {model}"),
+        operation,
+        provider_of(model, metadata.get("provider")),
+        model,
+        attributes,
+        _count(data.get("tokens_in")),
+        _count(data.get("tokens_out")),
+        _amount(data.get("cost")),
+        _nanoseconds(data.get("duration_ms")),
+    )
+    return _detailed(call, metadata) if metadata else call
+
+
+def _detailed(call: LlmCall, metadata: dict[str, Any]) -> LlmCall:
+    tokens_in = call.tokens_in
     cache_read = _count(metadata.get("cache_read_input_tokens"))
     cache_creation = _count(metadata.get("cache_creation_input_tokens"))
-    tokens_in = _count(data.get("tokens_in"))
-    if provider == "anthropic" and tokens_in is not None and not metadata.get("tokens_in_includes_cache"):
+    if (
+        call.provider == "anthropic"
+        and tokens_in is not None
+        and not metadata.get("tokens_in_includes_cache")
+    ):
         # Its API counts cached tokens apart; the conventions, and every backend, expect them included.
         tokens_in = _count(tokens_in + (cache_read or 0) + (cache_creation or 0))
     error_type, error_message = _failure(metadata)
     return LlmCall(
-        clean_name(f"{operation} {model}"),
-        operation,
-        provider,
-        model,
-        {},
+        call.span_name,
+        call.operation,
+        call.provider,
+        call.model,
+        call.attributes,
         tokens_in,
-        _count(data.get("tokens_out")),
-        _amount(data.get("cost")),
-        _nanoseconds(data.get("duration_ms")),
+        call.tokens_out,
+        call.cost,
+        call.duration_ns,
         error_type,
         error_message,
         cache_read,
@@ -294,7 +320,9 @@ def _failure(metadata: dict[str, Any]) -> tuple[str | None, str | None]:
 
 def _finish_reasons(metadata: dict[str, Any]) -> tuple[str, ...]:
     told = metadata.get("stop_reason")
-    reasons = to_texts(told) if is_list(told) else to_texts([told])
+    if type(told) is str and told in _FINISH_REASONS:
+        return (_FINISH_REASONS[told],)
+    reasons = to_texts(told if is_list(told) else [told])
     return tuple(_FINISH_REASONS.get(reason, reason) for reason in reasons or ())
 
 
@@ -318,7 +346,7 @@ def _add_response(attributes: Attributes, metadata: dict[str, Any], call: LlmCal
         attributes[names.HIVELOOP_LLM_ERROR] = call.error_message
 
 
-def _add_usage(attributes: Attributes, call: LlmCall, options: MappingOptions) -> None:
+def _add_usage(attributes: Attributes, call: LlmCall) -> None:
     if call.cost is not None:
         attributes[names.LLM_COST_TOTAL] = call.cost
         attributes[names.OPERATION_COST] = call.cost
@@ -328,8 +356,6 @@ def _add_usage(attributes: Attributes, call: LlmCall, options: MappingOptions) -
         attributes[names.USAGE_OUTPUT_TOKENS] = call.tokens_out
     if call.tokens_in is not None:
         attributes[names.USAGE_INPUT_TOKENS] = call.tokens_in
-    if options.compat:
-        _add_compat(attributes, call, options.compat)
 
 
 def _add_compat(attributes: Attributes, call: LlmCall, compat: frozenset[str]) -> None:
