@@ -7,7 +7,7 @@ one call, so it is made here, with the SDK's encoder and the published messages.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -179,8 +179,8 @@ def _serialized(request: Any) -> bytes:
 
 def _retry_after(error: Any) -> float | None:
     """Return the seconds that a RetryInfo in the status details asks for."""
-    details = dict(error.trailing_metadata() or ())
-    content = details.get(_STATUS)
+    pairs: Iterable[tuple[str, object]] = error.trailing_metadata() or ()
+    content = dict(pairs).get(_STATUS)
     if not isinstance(content, bytes):
         return None
     status = import_module("google.rpc.status_pb2").Status()

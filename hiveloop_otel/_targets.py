@@ -6,27 +6,39 @@ a poison span and the counting of drops are the engine's, for each target alike.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar, runtime_checkable
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
-from hiveloop._guard import contain
-from hiveloop._shape import kind_of
+from opentelemetry.sdk.trace import ReadableSpan
+
 from hiveloop.errors import HiveLoopConfigError
-from hiveloop.transport import Delivered, Outcome, Refused, Retry
+from hiveloop.transport import Delivered, Outcome
 
-from ._environment import OtlpSettings, otlp_settings, sdk_disabled
-from ._exporters import otlp_exporter
+from ._environment import otlp_settings, sdk_disabled
+from ._given import Nowhere, exporter_target, processor_target, provider_target
+from ._logs import LogSink, logs_available
 from ._metering import MeterSource, meter_source
-from ._quiet import quietly, within
+from ._otlp import otlp_target
 
 if TYPE_CHECKING:
+    from opentelemetry.sdk._logs import ReadableLogRecord
     from opentelemetry.sdk.resources import Resource
-    from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
     from opentelemetry.sdk.trace.sampling import Sampler
+    from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
-    from ._session import OnRejected, OtlpSession
+    from ._content import MappingOptions
+    from ._session import OnRejected
 
-__all__ = ["LogTarget", "MeterSource", "SpanTarget", "log_target", "meter_source", "span_target"]
+__all__ = [
+    "LogTarget",
+    "MeterSource",
+    "SpanTarget",
+    "Target",
+    "log_target",
+    "meter_source",
+    "sdk_disabled",
+    "span_target",
+]
 
 T_contra = TypeVar("T_contra", contravariant=True)
 
@@ -61,180 +73,42 @@ class Target(Protocol[T_contra]):
         ...
 
 
-SpanTarget = Target["ReadableSpan"]
-LogTarget = Target[Any]
-"""Takes what the SDK's log exporters take, whose class differs between releases."""
+SpanTarget = Target[ReadableSpan]
 
 
-@runtime_checkable
-class Exporter(Protocol):
-    """What exporters of spans and of log records have in common."""
-
-    def export(self, batch: Any, /) -> object:
-        """Send a batch; a result named FAILURE says that it did not arrive."""
-        ...
-
-    def shutdown(self) -> object:
-        """End all activity."""
-        ...
-
-
-class _Base:
-    resource: Resource | None = None
-    sampler: Sampler | None = None
-
-    def flush(self, timeout: float) -> bool:
-        return True
-
-    def close(self, timeout: float) -> None:
-        return None
-
-    def renew(self) -> None:
-        return None
-
-
-class Nowhere(_Base):
-    """Takes everything and forgets it, as ``OTEL_SDK_DISABLED`` asks for."""
-
-    def export(self, items: Sequence[object], timeout: float) -> Outcome:
-        """Say that all arrived."""
-        return Delivered()
-
-
-class ExporterTarget(_Base):
-    """An exporter that is not ours: it keeps no deadline, and gives no reason for a failure.
-
-    A FAILURE or an exception is retried, and casts suspicion on the batch. Whatever else `export` returns,
-    even nothing, counts as success, as it does with the SDK's own processors.
+class LogTarget:
+    """Where log records go; nowhere, when nobody wants any.
 
     Args:
-        exporter: of spans or of log records; shut down by `close`.
+        target: takes what the SDK's exporters of log records take, whose class differs between releases.
     """
 
-    def __init__(self, exporter: Exporter) -> None:
-        self._exporter = exporter
+    def __init__(self, target: Target[ReadableLogRecord] | None) -> None:
+        self._target = target
 
-    def export(self, items: Sequence[Any], timeout: float) -> Outcome:
-        """Hand a batch to the exporter."""
-        name = kind_of(self._exporter).__name__
-        if not items:
-            return Delivered()
-        with quietly() as said:
-            result = contain(f"{name}.export", self._exporter.export, items, default=_FAILED)
-        if result is not _FAILED and getattr(result, "name", "") != "FAILURE":
-            return Delivered()
-        return Retry(f"{name} failed{f': {said[-1]}' if said else ''}", suspect=True)
+    def sink(
+        self, resource: Resource, scope: InstrumentationScope, options: MappingOptions | None = None
+    ) -> LogSink | None:
+        """Return what makes records and sends them here; None when nobody wants any."""
+        return None if self._target is None else LogSink(self, resource, scope, options)
+
+    def export(self, records: Sequence[ReadableLogRecord], timeout: float) -> Outcome:
+        """Make one attempt, within `timeout` seconds where the exporter can keep a time."""
+        return Delivered() if self._target is None else self._target.export(records, timeout)
 
     def flush(self, timeout: float) -> bool:
         """Flush an exporter that buffers."""
-        force_flush: object = getattr(self._exporter, "force_flush", None)
-        if not callable(force_flush):
-            return True
-        return within(timeout, lambda: force_flush(_milliseconds(timeout)), "exporter.force_flush")
+        return self._target is None or self._target.flush(timeout)
 
     def close(self, timeout: float) -> None:
         """Shut the exporter down."""
-        within(timeout, self._exporter.shutdown, "exporter.shutdown")
-
-
-class OtlpHttpTarget(_Base):
-    """The OTLP exporter of the SDK on a session of ours: one attempt each, the outcome known.
-
-    Args:
-        settings: where and how.
-        on_rejected: told how many items a receiver rejected, and why.
-    """
-
-    def __init__(self, settings: OtlpSettings, on_rejected: OnRejected | None = None) -> None:
-        self._settings = settings
-        self._on_rejected = on_rejected
-        self._connected: tuple[Exporter, OtlpSession] | None = self._connect()
-
-    def __repr__(self) -> str:
-        return f"OtlpHttpTarget({self._settings.address!r})"
-
-    def export(self, items: Sequence[Any], timeout: float) -> Outcome:
-        """Make one request."""
-        if not items:
-            return Delivered()
-        if self._connected is None:
-            self._connected = self._connect()
-        exporter, session = self._connected
-        session.expect(timeout)
-        with quietly() as said:
-            result = contain("otlp.export", _export, exporter, items, default=_FAILED)
-        if session.outcome is not None:
-            return session.outcome
-        if result is _FAILED or getattr(result, "name", "") == "FAILURE":  # no request was made
-            return Refused(f"cannot be encoded{f': {said[-1]}' if said else ''}")
-        return Delivered()
-
-    def close(self, timeout: float) -> None:
-        """Close the connection."""
-        if self._connected is not None:
-            with quietly():
-                contain("otlp.shutdown", self._connected[0].shutdown, default=None)
+        if self._target is not None:
+            self._target.close(timeout)
 
     def renew(self) -> None:
-        """Connect anew at the next export; the parent's connection is left alone."""
-        self._connected = None
-
-    def _connect(self) -> tuple[Exporter, OtlpSession]:
-        from ._session import OtlpSession
-
-        settings = self._settings
-        session = OtlpSession(settings, on_rejected=self._on_rejected)
-        with quietly():
-            return otlp_exporter(settings, session=session), session
-
-
-def _export(exporter: Exporter, items: Sequence[Any]) -> object:
-    from ._session import UndeliveredError
-
-    try:
-        return exporter.export(items)
-    except UndeliveredError:  # older releases let what a session raises through
-        return None
-
-
-class ProcessorTarget(_Base):
-    """Processors of the application: each finished span is handed to ``on_end``, without retries.
-
-    Args:
-        processor: gets the spans.
-        provider: of which the processors are; None for a processor that was handed to us, which `close`
-            shuts down.
-    """
-
-    def __init__(self, processor: Any, provider: TracerProvider | None = None) -> None:
-        self._processor = processor
-        self._owned = provider is None
-        if provider is not None:
-            self.resource, self.sampler = provider.resource, provider.sampler
-
-    def export(self, items: Sequence[ReadableSpan], timeout: float) -> Outcome:
-        """Hand each span over; one on which a processor fails is lost to it."""
-        with quietly():
-            for span in items:
-                contain("span_processor.on_end", self._processor.on_end, span, default=None)
-        return Delivered()
-
-    def flush(self, timeout: float) -> bool:
-        """Flush the processors; those of the SDK ignore a timeout, so nobody waits for them beyond it."""
-        flush: Callable[[int], object] = self._processor.force_flush
-        return within(timeout, lambda: flush(_milliseconds(timeout)), "span_processor.force_flush")
-
-    def close(self, timeout: float) -> None:
-        """Shut down a processor that was handed to us; those of a provider stay the application's."""
-        if self._owned:
-            within(timeout, self._processor.shutdown, "span_processor.shutdown")
-
-
-_FAILED = object()
-
-
-def _milliseconds(seconds: float) -> int:
-    return max(1, round(seconds * 1000))
+        """Connect anew at the next export; for the child of a fork."""
+        if self._target is not None:
+            self._target.renew()
 
 
 # -- from arguments to targets ------------------------------------------------------------------
@@ -248,6 +122,7 @@ def span_target(
     endpoint: str | None = None,
     headers: Mapping[str, str] | None = None,
     timeout: float | None = None,
+    address_shared: bool = False,
     on_rejected: OnRejected | None = None,
 ) -> SpanTarget:
     """Return where spans go: to one of the objects given, else by OTLP as the OTEL_* variables say.
@@ -259,6 +134,7 @@ def span_target(
         endpoint: base address of an OTLP receiver, or its full ``.../v1/traces``.
         headers: for each request to it.
         timeout: seconds one request to it may take.
+        address_shared: metrics or log records go to that receiver too, so it may stand beside a target.
         on_rejected: told how many spans the OTLP receiver rejected, and why.
 
     Raises:
@@ -269,16 +145,16 @@ def span_target(
         "span_processor": span_processor,
         "tracer_provider": tracer_provider,
     }
-    address = {"endpoint": endpoint, "headers": headers, "timeout": timeout}
+    address = {} if address_shared else {"endpoint": endpoint, "headers": headers, "timeout": timeout}
     chosen = _the_only_one(targets, address)
     if sdk_disabled():
         return Nowhere()
     if chosen == "span_exporter":
-        return ExporterTarget(_exporter_given("span_exporter", span_exporter))
+        return exporter_target("span_exporter", span_exporter)
     if chosen == "span_processor":
-        return ProcessorTarget(_having("span_processor", span_processor, "on_end", "force_flush", "shutdown"))
+        return processor_target("span_processor", span_processor)
     if chosen == "tracer_provider":
-        return _provider_target(tracer_provider)
+        return provider_target(tracer_provider)
     return otlp_target(
         otlp_settings("traces", endpoint=endpoint, headers=headers, timeout=timeout), on_rejected
     )
@@ -286,33 +162,38 @@ def span_target(
 
 def log_target(
     *,
-    log_exporter: object = None,
+    enabled: bool = False,
+    exporter: object = None,
     endpoint: str | None = None,
     headers: Mapping[str, str] | None = None,
     timeout: float | None = None,
     on_rejected: OnRejected | None = None,
 ) -> LogTarget:
-    """Return where log records go; see `span_target`."""
-    if sdk_disabled():
-        return Nowhere()
-    if log_exporter is not None:
-        return ExporterTarget(_exporter_given("log_exporter", log_exporter))
-    return otlp_target(
-        otlp_settings("logs", endpoint=endpoint, headers=headers, timeout=timeout), on_rejected
-    )
+    """Return where log records go.
 
+    Args:
+        enabled: by OTLP, as the OTEL_* variables say, unless an exporter is given.
+        exporter: any exporter of log records of the SDK's kind; shut down with the transport.
+        endpoint: base address of an OTLP receiver, or the full URL of any signal.
+        headers: for each request to it.
+        timeout: seconds one request to it may take.
+        on_rejected: told how many records the OTLP receiver rejected, and why.
 
-def otlp_target(settings: OtlpSettings, on_rejected: OnRejected | None = None) -> Target[Any]:
-    """Return a target for OTLP over the protocol of the settings."""
-    match settings.protocol:
-        case "grpc":
-            from ._grpc import GrpcTarget
-
-            return GrpcTarget(settings, on_rejected)
-        case "http/json":  # its exporter takes no session, so it is like any other to us
-            return ExporterTarget(otlp_exporter(settings))
-        case _:
-            return OtlpHttpTarget(settings, on_rejected)
+    Raises:
+        HiveLoopConfigError: an argument or a variable cannot be right, or a package is missing.
+    """
+    given = None if exporter is None else exporter_target("log_exporter", exporter)
+    if sdk_disabled() or not (enabled or given):
+        return LogTarget(None)
+    if not logs_available():
+        raise HiveLoopConfigError(
+            "logs=True does not work with this release of opentelemetry-sdk, which has other classes for log"
+            " records: leave it out, or install 1.39 to 1.45"
+        )
+    if given is not None:
+        return LogTarget(given)
+    settings = otlp_settings("logs", endpoint=endpoint, headers=headers, timeout=timeout)
+    return LogTarget(otlp_target(settings, on_rejected))
 
 
 def _the_only_one(targets: Mapping[str, object], address: Mapping[str, object]) -> str | None:
@@ -323,41 +204,3 @@ def _the_only_one(targets: Mapping[str, object], address: Mapping[str, object]) 
         names = " and ".join(f"{name}=" for name in (*given, *extra))
         raise HiveLoopConfigError(f"{names} exclude each other: give one place for the spans to go to")
     return given[0] if given else None
-
-
-def _exporter_given(name: str, value: object) -> Exporter:
-    _having(name, value, "export", "shutdown")
-    assert isinstance(value, Exporter)  # noqa: S101 - narrows what was just checked
-    return value
-
-
-def _having(name: str, value: object, *methods: str) -> Any:
-    """Return an object that has the methods, or say what is wrong with it."""
-    if isinstance(value, type):
-        raise HiveLoopConfigError(
-            f"{name}={value.__name__} is a class: pass an object, {value.__name__}(...)"
-        )
-    missing = [method for method in methods if not callable(getattr(value, method, None))]
-    if missing:
-        raise HiveLoopConfigError(
-            f"{name}={kind_of(value).__name__}(...) is not valid: it has no method {missing[0]!r};"
-            f" give an object of OpenTelemetry's SDK for {name}="
-        )
-    return value
-
-
-def _provider_target(provider: object) -> ProcessorTarget:
-    from opentelemetry.sdk.trace import TracerProvider
-
-    if not isinstance(provider, TracerProvider):
-        raise HiveLoopConfigError(
-            f"tracer_provider={kind_of(provider).__name__} is not valid: give an"
-            " opentelemetry.sdk.trace.TracerProvider"
-        )
-    processor: object = getattr(provider, "_active_span_processor", None)
-    if not callable(getattr(processor, "on_end", None)):
-        raise HiveLoopConfigError(
-            "tracer_provider= does not work with this release of opentelemetry-sdk, which hides the"
-            " processors of a provider: use span_processor= or span_exporter="
-        )
-    return ProcessorTarget(processor, provider)
