@@ -136,18 +136,18 @@ class Assembler:
         while self._scopes.abandoned:
             self._interrupt(self._scopes.abandoned.popleft(), event.time_ns, parts.spans)
         moment = self._scopes.moment(event)
-        call: LlmCall | None = None
+        told: LlmCall | ScopeContent | None = None
         if event.type in _STARTS:
             self._start(event, parts)
         elif event.type in _ENDS:
-            self._end(event, parts)
+            told = self._end(event, parts)
         elif event.type is EventType.CUSTOM and payload_of(event).get("kind") == "llm_call":
-            call = read_llm_call(event, self._mapping)
-            self._llm_call(event, call, moment, parts)
+            told = read_llm_call(event, self._mapping)
+            self._llm_call(event, told, moment, parts)
         else:
             self._narrate(event, moment, parts)
         if self._meters is not None:
-            self._meters.record(event, call)
+            self._meters.record(event, told)
         return parts
 
     def interrupt_all(self, now_ns: int) -> list[ReadableSpan]:
@@ -173,7 +173,7 @@ class Assembler:
             narrative = read_narrative(event, self._mapping)
             parts.logs.append(self._logs.make(event, narrative, work.span.context))
 
-    def _end(self, event: Event, parts: Parts) -> None:
+    def _end(self, event: Event, parts: Parts) -> ScopeContent:
         key = key_of(event)
         work = self._work_of(event)
         self._scopes.ended(key)
@@ -185,7 +185,7 @@ class Assembler:
             task.count(names.HIVELOOP_TASK_TOOL_CALLS)
         if work.span.over or work.span.inherited:
             work.span.over = True
-            return
+            return content
         end_ns = _end_of(event, work)
         if event.type in _FAILURES:
             failure = _exception(content, end_ns)
@@ -193,6 +193,7 @@ class Assembler:
             if self._logs is not None:
                 parts.logs.append(self._logs.make(event, _failure_told(failure), work.span.context))
         parts.spans.append(self._scope_span(work, content, end_ns))
+        return content
 
     def _interrupt(self, span: ScopeSpan, now_ns: int, spans: list[ReadableSpan]) -> None:
         started = span.started

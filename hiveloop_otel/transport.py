@@ -20,6 +20,7 @@ from hiveloop.transport import Batch, BatchLimits, Delivered, Outcome, Refused, 
 from . import semconv as names
 from ._assembler import Assembler, Choices, Parts, shrunk
 from ._content import MappingOptions
+from ._environment import sdk_disabled
 from ._options import (
     DIALECTS,
     LLM_CALLS,
@@ -31,7 +32,7 @@ from ._options import (
     with_stage,
 )
 from ._scopes import Scopes
-from ._targets import log_target, meter_source, sdk_disabled, span_target
+from ._targets import log_target, meter_source, span_target
 from ._values import Limits
 
 if TYPE_CHECKING:
@@ -168,6 +169,7 @@ class OTelTransport(Transport):
             endpoint=endpoint,
             headers=headers,
             timeout=timeout,
+            on_rejected=self._rejected,
         )
         self._log_target = log_target(
             enabled=logs, exporter=log_exporter, endpoint=endpoint, headers=headers, timeout=timeout
@@ -180,11 +182,9 @@ class OTelTransport(Transport):
             headers=headers,
             timeout=timeout,
         )
-        if tracer_provider is not None and resource is None:
-            resource = tracer_provider.resource
-        if tracer_provider is not None and sampler is None:
-            sampler = tracer_provider.sampler
-        self._resource = resource_of(service_name, service_version, resource)
+        self._outlets = (self._target, self._log_target, self._meter_source)
+        self._resource = resource_of(service_name, service_version, resource or self._target.resource)
+        sampler = sampler or self._target.sampler
         baggage = check_names("copy_baggage", copy_baggage)
         self._scopes = Scopes(sampler_of(sampler), baggage)
         self._off = sdk_disabled()
@@ -273,7 +273,13 @@ class OTelTransport(Transport):
         return outcome
 
     def _export_logs(self, records: Sequence[Any], timeout: float) -> Outcome:
-        return Delivered() if self._logs is None else self._logs.export(records, timeout)
+        return self._log_target.export(records, timeout)
+
+    def _rejected(self, count: int, reason: str) -> None:
+        """The receiver took a request, but not all that was in it; which ones it does not say."""
+        logger.warning("hiveloop: otel: the receiver rejected %d spans: %s", count, reason)
+        if self._meters is not None:
+            self._meters.spans_dropped(count, "rejected")
 
     def _settle(self, load: _Load, outcome: Outcome) -> None:
         """Forget an event that the engine gives up now."""
@@ -289,16 +295,15 @@ class OTelTransport(Transport):
     def flush(self, timeout: float) -> bool:
         """Pass on what processors and metric readers hold."""
         ends = time.monotonic() + timeout
-        flushed = self._target.flush(timeout)
-        return self._meter_source.flush(max(0.0, ends - time.monotonic())) and flushed
+        done = [outlet.flush(max(0.0, ends - time.monotonic())) for outlet in self._outlets]
+        return all(done)
 
     def close(self, timeout: float) -> None:
         """Export the spans of open tasks and actions as incomplete, and close the exporters."""
         ends = time.monotonic() + timeout
         self._export_open(ends)
-        self._target.close(max(0.0, ends - time.monotonic()))
-        self._log_target.close(max(0.0, ends - time.monotonic()))
-        self._meter_source.close(max(0.0, ends - time.monotonic()))
+        for outlet in self._outlets:
+            outlet.close(max(0.0, ends - time.monotonic()))
 
     def _export_open(self, ends: float) -> None:
         spans = [] if self._assembler is None else self._assembler.interrupt_all(time.time_ns())
@@ -318,7 +323,8 @@ class OTelTransport(Transport):
         self._taken.clear()
         if self._assembler is not None:
             self._assembler.renew()
-        self._target.renew()
+        for outlet in self._outlets:
+            outlet.renew()
 
 
 _: type[Transport] = OTelTransport
