@@ -1,0 +1,476 @@
+"""Spans about AI agents, whoever made them, read as facts: who worked on what, with which model and tool.
+
+`read_span` knows the names of the GenAI semantic conventions, old and new, of OpenInference, of OpenLLMetry
+(Traceloop), of the Vercel AI SDK and of several agent frameworks, and those hiveloop itself exports; all of
+them are in the tables of `_dialects`. This module is pure and imports no OpenTelemetry, so that a receiver of
+OTLP can use it on what it decoded.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+from hiveloop._shape import is_dict, is_list
+
+from . import _dialects as table
+from ._dialects import Kind, Name
+from ._messages import (
+    LONGEST_TEXT,
+    SpanEvents,
+    parsed,
+    prompt_text,
+    response_text,
+    tool_arguments,
+    tool_result,
+)
+from ._own import Note, Own, notes_of, own_of
+
+__all__ = ["Kind", "Note", "Own", "SpanFacts", "framework_of", "kind_of_span", "named_agent", "read_span"]
+
+Attributes = Mapping[str, object]
+OWN_SCOPE = "hiveloop"
+"""Name of the instrumentation scope of hiveloop's own spans."""
+_LONGEST_NAME = 200
+
+
+class SpanFacts(NamedTuple):
+    """What a span tells; None for what it does not tell.
+
+    Attributes:
+        kind: what the span is about.
+        name: a name for people, such as "search" of ``execute_tool search`` and "chat" of ``chat gpt-4o``.
+        agent_name: of an agent span the agent, of others the agent they say they belong to.
+        agent_id: id of the agent, where it has one beside its name.
+        agent_version: version of the agent.
+        framework: who made the span, such as "langchain".
+        workflow: name of the workflow it belongs to.
+        session_id: conversation, session or thread.
+        operation: such as "chat", "execute_tool".
+        model: the model that was asked for.
+        response_model: the one that answered, where it has another name.
+        provider: by its name in the conventions, such as "openai", "aws.bedrock".
+        tokens_in: input tokens, cached ones included.
+        tokens_out: output tokens, reasoning included.
+        cache_read: input tokens read from the provider's cache; part of `tokens_in`.
+        cache_creation: input tokens written to it; part of `tokens_in`.
+        reasoning: output tokens spent on reasoning; part of `tokens_out`.
+        total_tokens: where only the sum was told.
+        cost: US dollars.
+        finish_reason: why the model stopped.
+        prompt: what was asked last, at most 4 000 characters.
+        response: what was answered, at most 4 000 characters.
+        tool_name: of a tool span.
+        tool_args: what the tool was given.
+        tool_result: what it gave back, at most 4 000 characters.
+        tool_call_id: ties it to the model's request.
+        failed: whether the span says that its work failed.
+        error_type: name of the exception's class or another word; None unless failed.
+        error_message: at most 4 000 characters.
+        metadata: request parameters and the like, by the names hiveloop's ``llm_call`` metadata have.
+        own: what hiveloop said, when the span is its own.
+        notes: what happened in a span of hiveloop's own: plans, issues, approvals.
+    """
+
+    kind: Kind
+    name: str
+    agent_name: str | None = None
+    agent_id: str | None = None
+    agent_version: str | None = None
+    framework: str | None = None
+    workflow: str | None = None
+    session_id: str | None = None
+    operation: str | None = None
+    model: str | None = None
+    response_model: str | None = None
+    provider: str | None = None
+    tokens_in: int | None = None
+    tokens_out: int | None = None
+    cache_read: int | None = None
+    cache_creation: int | None = None
+    reasoning: int | None = None
+    total_tokens: int | None = None
+    cost: float | None = None
+    finish_reason: str | None = None
+    prompt: str | None = None
+    response: str | None = None
+    tool_name: str | None = None
+    tool_args: dict[str, Any] | None = None
+    tool_result: str | None = None
+    tool_call_id: str | None = None
+    failed: bool = False
+    error_type: str | None = None
+    error_message: str | None = None
+    metadata: dict[str, Any] = {}  # noqa: RUF012 - never changed
+    own: Own | None = None
+    notes: tuple[Note, ...] = ()
+
+    @property
+    def has_usage(self) -> bool:
+        """Whether the span tells tokens or cost, so that it can stand for a call of a model."""
+        told = (self.tokens_in, self.tokens_out, self.total_tokens, self.cost)
+        return any(value is not None for value in told)
+
+
+# -- kinds ------------------------------------------------------------------------------------
+
+
+def kind_of_span(name: str, attributes: Attributes, scope_name: str = "", *, span_kind: str = "") -> Kind:
+    """Tell what a span is about, by what is known of it so far; attributes may still come.
+
+    Args:
+        name: of the span.
+        attributes: of the span.
+        scope_name: of the instrumentation that made it.
+        span_kind: OpenTelemetry's kind in any case, such as "CLIENT".
+    """
+    if scope_name == OWN_SCOPE:
+        return _own_kind(attributes)
+    if table.SIGNS.isdisjoint(attributes):  # the usual case: spans about anything else
+        return _kind_by_name(name, scope_name) or "other"
+    for key in table.KIND_NAMES:
+        value = attributes.get(key)
+        if value is not None:
+            found = _declared_kind(key, value)
+            if found is not None:
+                return found
+    return _guessed_kind(name, attributes, scope_name, span_kind)
+
+
+def _own_kind(attributes: Attributes) -> Kind:
+    if attributes.get(table.PENDING[0]) == table.PENDING[1]:
+        return "other"
+    if "hiveloop.llm.call.name" in attributes:
+        return "llm"
+    if "hiveloop.action.id" in attributes and "hiveloop.event.id" not in attributes:
+        return "tool" if attributes.get("gen_ai.operation.name") == "execute_tool" else "step"
+    return "agent" if attributes.get("gen_ai.operation.name") == "invoke_agent" else "other"
+
+
+def _declared_kind(key: str, value: object) -> Kind | None:
+    word = str(value).strip('"').lower()
+    kind = table.KINDS.get(word)
+    if kind is not None:
+        return None if kind == "other" else kind
+    if key == "ai.operationId":
+        return "embedding" if ".doembed" in word else "llm" if ".do" in word else "step"
+    if key == "gen_ai.operation.name":
+        return "llm" if word.startswith(("chat", "text_", "generate_")) else "step"
+    return None
+
+
+def _guessed_kind(name: str, attributes: Attributes, scope_name: str, span_kind: str) -> Kind:
+    by_name = _kind_by_name(name, scope_name)
+    if by_name is not None:
+        return by_name
+    if any(key in attributes for key in table.TOOL_NAME):
+        return "tool"
+    if attributes.get("mcp.method.name") == "tools/call":
+        return "tool"
+    if _text(attributes, table.MODEL) is not None and _speaks_of_a_model(attributes, span_kind):
+        return "embedding" if "embed" in name.lower() else "llm"
+    store = attributes.get("db.system", attributes.get("db.system.name"))
+    return "retrieval" if isinstance(store, str) and store.lower() in table.VECTOR_STORES else "other"
+
+
+def _kind_by_name(name: str, scope_name: str) -> Kind | None:
+    if scope_name == table.ADK_SCOPE and name.startswith(table.ADK_MODEL_CALLS):
+        return "llm"
+    match = table.SPAN_NAMES.match(name)
+    if match is None:
+        return None
+    if match["agent"]:
+        return "agent"
+    return "step" if match["step"] else table.KINDS.get(match["kind"] or "tool")
+
+
+def _speaks_of_a_model(attributes: Attributes, span_kind: str) -> bool:
+    if span_kind.lower() in ("server", "consumer", "producer"):
+        return False
+    return any(key in attributes for key in table.SIGNS_OF_A_CALL)
+
+
+# -- reading ----------------------------------------------------------------------------------
+
+
+def read_span(
+    name: str,
+    kind: str,
+    attributes: Attributes,
+    events: SpanEvents = (),
+    *,
+    failed: bool = False,
+    status_message: str | None = None,
+    scope_name: str = "",
+    content: bool = True,
+) -> SpanFacts:
+    """Read the facts of a span; nothing raises, whatever the attributes hold.
+
+    Args:
+        name: of the span.
+        kind: OpenTelemetry's kind in any case, such as "CLIENT".
+        attributes: of the span.
+        events: name and attributes of each event.
+        failed: whether the status is ERROR.
+        status_message: the status's description.
+        scope_name: of the instrumentation that made it.
+        content: whether to read what was said: prompts, responses, arguments, results.
+    """
+    about = kind_of_span(name, attributes, scope_name, span_kind=kind)
+    facts = SpanFacts(
+        about,
+        _shown_name(about, name, attributes),
+        agent_name=named_agent(about, name, attributes),
+        agent_id=_text(attributes, table.AGENT_ID),
+        agent_version=_text(attributes, table.AGENT_VERSION),
+        framework=_text(attributes, ("hiveloop.agent.framework",)) or framework_of(scope_name),
+        workflow=_text(attributes, table.WORKFLOW),
+        session_id=_text(attributes, table.SESSION),
+        operation=_text(attributes, table.OPERATION),
+        **_failure(attributes, events, failed, status_message),
+    )
+    if about in ("llm", "embedding"):
+        facts = facts._replace(**_model_facts(about, attributes, events))
+    if about == "tool":
+        facts = facts._replace(
+            tool_name=facts.name,
+            tool_call_id=_text(attributes, table.TOOL_CALL_ID),
+            metadata=_tool_facts(attributes),
+        )
+    if content:
+        facts = facts._replace(**_content(about, attributes, events))
+    if scope_name == OWN_SCOPE:
+        facts = facts._replace(own=own_of(attributes), notes=notes_of(name, attributes, events))
+    return facts
+
+
+def _content(about: Kind, attributes: Attributes, events: SpanEvents) -> dict[str, Any]:
+    if about in ("tool", "retrieval"):
+        return {
+            "tool_args": tool_arguments(attributes, events),
+            "tool_result": tool_result(attributes, events),
+        }
+    if about == "other":
+        return {}
+    return {"prompt": prompt_text(attributes, events), "response": response_text(attributes, events)}
+
+
+def _model_facts(about: Kind, attributes: Attributes, events: SpanEvents) -> dict[str, Any]:
+    # Some instrumentations tell these in an event of the span instead of in its attributes.
+    attributes = {**_event(events, "gen_ai.client.inference.operation.details"), **attributes}
+    model, answered = _text(attributes, table.MODEL), _text(attributes, table.RESPONSE_MODEL)
+    return {
+        "model": model,
+        "response_model": None if answered == model else answered,
+        "provider": _provider(attributes),
+        "cost": _cost(attributes),
+        "finish_reason": _text(attributes, table.FINISH),
+        "metadata": _metadata(attributes),
+        **_usage(about, attributes),
+    }
+
+
+def _usage(about: Kind, attributes: Attributes) -> dict[str, int | None]:
+    tokens_in, tokens_out = _count(attributes, table.TOKENS_IN), _count(attributes, table.TOKENS_OUT)
+    total = _count(attributes, table.TOKENS)
+    read, created = _count(attributes, table.CACHE_READ), _count(attributes, table.CACHE_CREATION)
+    if total is not None:
+        if tokens_in is None and (about == "embedding" or tokens_out is not None):
+            tokens_in = max(0, total - (tokens_out or 0))
+        elif tokens_in is not None and tokens_out is None and about == "llm":
+            tokens_out = max(0, total - tokens_in)
+    cached = (read or 0) + (created or 0)
+    if tokens_in is not None and cached > tokens_in:  # reported beside the input, as the provider does
+        tokens_in += cached
+    return {
+        "tokens_in": tokens_in,
+        "tokens_out": tokens_out,
+        "total_tokens": total if tokens_in is None and tokens_out is None else None,
+        "cache_read": read,
+        "cache_creation": created,
+        "reasoning": _count(attributes, table.REASONING),
+    }
+
+
+def _cost(attributes: Attributes) -> float | None:
+    whole = _number(attributes, table.COST)
+    if whole is not None:
+        return whole
+    for prompt, completion in table.COST_PARTS:
+        parts = [_number(attributes, (prompt,)), _number(attributes, (completion,))]
+        if any(part is not None for part in parts):
+            return sum(part or 0.0 for part in parts)
+    return None
+
+
+def _provider(attributes: Attributes) -> str | None:
+    for name in table.PROVIDER:
+        value = _text(attributes, (name,))
+        if value is None:
+            continue
+        word = value.lower().replace(" ", "_")
+        if name == "ai.model.provider":
+            word = word.partition(".")[0]  # "openai.chat"
+        if word not in table.NO_PROVIDERS:
+            return table.PROVIDERS.get(word, word)
+    return None
+
+
+def _metadata(attributes: Attributes) -> dict[str, Any]:
+    found: dict[str, Any] = {key: _text(attributes, names) for key, names in table.TEXTS.items()}
+    found.update({key: _number(attributes, names) for key, names in table.NUMBERS.items()})
+    seconds = _number(attributes, table.FIRST_CHUNK)
+    if seconds is not None:
+        found["time_to_first_token_ms"] = seconds * 1_000
+    return {key: _whole_if_it_is(value) for key, value in found.items() if value is not None}
+
+
+def _tool_facts(attributes: Attributes) -> dict[str, Any]:
+    category = _text(attributes, table.TOOL_TYPE)
+    status = _count(attributes, ("http.response.status_code", "http.status_code"))
+    found: dict[str, Any] = {"tool_category": category, "http_status": status}
+    return {key: value for key, value in found.items() if value is not None}
+
+
+# -- names ------------------------------------------------------------------------------------
+
+
+def named_agent(kind: Kind, name: str, attributes: Attributes) -> str | None:
+    """Return the agent a span is of, or None when it does not say.
+
+    A name that is new in every run, as one that ends with an id is, loses that end: agents are few.
+    """
+    found = _text(attributes, table.AGENT_NAME)
+    if found is None and kind == "agent":
+        found = _text(attributes, table.AGENT_NODE) or _stripped(name)
+        found = None if found.startswith("ai.") else found
+    if found is None:
+        return None
+    steady = table.UNIQUE.sub("", found).strip()
+    return None if steady.lower() in table.GENERIC else steady
+
+
+def _shown_name(kind: Kind, name: str, attributes: Attributes) -> str:
+    if kind in ("llm", "embedding"):
+        return _call_name(name, attributes)
+    if kind == "tool":
+        told = _text(attributes, table.TOOL_NAME) or _text(attributes, ("traceloop.entity.name",))
+    elif kind in ("workflow", "step"):
+        told = _text(attributes, ("hiveloop.action.name", "gen_ai.workflow.name", "traceloop.entity.name"))
+    elif kind == "agent":
+        told = named_agent(kind, name, attributes)
+    else:
+        told = None
+    return (told or _stripped(name) or kind)[:_LONGEST_NAME]
+
+
+def _call_name(name: str, attributes: Attributes) -> str:
+    """What a model was called for: "chat" of ``chat gpt-4o``, else the name the framework chose."""
+    told = _text(attributes, ("hiveloop.llm.call.name", "ai.telemetry.functionId"))
+    if told is not None:
+        return told
+    model = _text(attributes, table.MODEL)
+    if model is not None and name.endswith(f" {model}"):
+        name = name[: -len(model) - 1]
+    return name.strip()[:_LONGEST_NAME] or "chat"
+
+
+def _stripped(name: str) -> str:
+    return table.SUFFIX.sub("", table.PREFIX.sub("", name, count=1)).strip()
+
+
+@lru_cache(maxsize=256)
+def framework_of(scope_name: str) -> str | None:
+    """Return the framework an instrumentation is for, such as "langchain", by the name of its scope."""
+    known = table.SCOPES.get(scope_name)
+    if known is not None or not scope_name:
+        return known
+    match = table.FRAMEWORKS.match(scope_name)
+    if match is None:
+        return (
+            scope_name.partition(".")[0] if scope_name.startswith(("strands", "crewai", "logfire")) else None
+        )
+    return match["name"].replace("_", "-")
+
+
+# -- failures ---------------------------------------------------------------------------------
+
+
+def _failure(
+    attributes: Attributes, events: SpanEvents, failed: bool, status_message: str | None
+) -> dict[str, Any]:
+    if not failed:
+        return {}
+    raised = _event(events, "exception")
+    kind = _text(raised, ("exception.type",)) or _text(attributes, table.ERROR_TYPE)
+    message = (
+        _text(raised, ("exception.message",)) or status_message or _text(attributes, table.ERROR_MESSAGE)
+    )
+    return {
+        "failed": True,
+        "error_type": None if kind in (None, "_OTHER") else kind,
+        "error_message": None if message is None else message[:LONGEST_TEXT],
+    }
+
+
+# -- values -----------------------------------------------------------------------------------
+
+
+def _event(events: SpanEvents, wanted: str) -> Attributes:
+    """The attributes of the last event of a name; none without one."""
+    for name, attributes in reversed(events):
+        if name == wanted:
+            return attributes
+    return {}
+
+
+# The next two look each name up themselves: a call for each would be most of the cost of reading a span.
+
+
+def _text(attributes: Attributes, names: tuple[Name, ...]) -> str | None:
+    """The first of these attributes that is a text, or a list that begins with one."""
+    for name in names:
+        value = attributes.get(name) if type(name) is str else _within(attributes, name)
+        if value is None:
+            continue
+        if is_list(value) and value:
+            value = value[0]
+        if not isinstance(value, str | int | float):
+            continue
+        text = value[:LONGEST_TEXT].strip() if isinstance(value, str) else str(value)
+        if text:
+            return text
+    return None
+
+
+def _number(attributes: Attributes, names: tuple[Name, ...]) -> float | None:
+    """The first of these attributes that is a number, 0 or more; digits as text count."""
+    for name in names:
+        value = attributes.get(name) if type(name) is str else _within(attributes, name)
+        if value is None or isinstance(value, bool) or not isinstance(value, int | float | str):
+            continue
+        try:
+            number = float(value)
+        except (ValueError, OverflowError):
+            continue
+        if math.isfinite(number) and number >= 0:
+            return number
+    return None
+
+
+def _within(attributes: Attributes, name: Name) -> object:
+    """A value inside the JSON of an attribute."""
+    held = attributes.get(name[0])
+    tree = None if held is None else parsed(held)
+    return tree.get(name[1]) if is_dict(tree) else None
+
+
+def _count(attributes: Attributes, names: tuple[Name, ...]) -> int | None:
+    number = _number(attributes, names)
+    return None if number is None else round(number)
+
+
+def _whole_if_it_is(value: Any) -> Any:
+    return int(value) if isinstance(value, float) and value.is_integer() else value
