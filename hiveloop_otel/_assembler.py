@@ -204,10 +204,9 @@ class Assembler:
         self._close(key, span.context)
         if span.over or span.inherited:
             return
-        of_action = started.action is not None
-        content = (
-            action_content(started, self._mapping) if of_action else task_content(started, self._mapping)
-        )
+        started = work.started if work.started.type in _STARTS else started
+        read = task_content if started.action is None else action_content
+        content = read(started, self._mapping)
         work.totals[names.HIVELOOP_SPAN_INCOMPLETE] = True
         spans.append(self._scope_span(work, content, max(now_ns, work.start_ns)))
 
@@ -291,8 +290,10 @@ class Assembler:
             if self._choices.llm_calls != "event":
                 parent, links = parent_of(work.span, moment)
                 parts.spans.append(self._llm_span(event, call, parent, links, work))
-        else:
-            parts.spans.append(self._llm_span(event, call, *self._outside(event, moment), None))
+            return
+        parent, links = self._outside(event, moment)
+        if _is_kept(parent):
+            parts.spans.append(self._llm_span(event, call, parent, links, None))
 
     def _outside(self, event: Event, moment: Span) -> tuple[SpanContext | None, tuple[Link, ...]]:
         """Parent and links of what belongs to no open scope: the ended one, else the ambient span."""
@@ -347,7 +348,9 @@ class Assembler:
             context = work.span.context if work is not None else _valid(moment)
             parts.logs.append(self._logs.make(event, narrative, context))
         elif work is None and narrative.traced and self._choices.agent_event_spans:
-            parts.spans.append(self._instant(event, narrative, moment))
+            parent, links = self._outside(event, moment)
+            if _is_kept(parent):
+                parts.spans.append(self._instant(event, narrative, parent, links))
 
     def _is_logged(self, event: Event, narrative: Narrative, *, outside: bool) -> bool:
         if event.type is EventType.HEARTBEAT:
@@ -420,8 +423,9 @@ class Assembler:
             dropped=span.dropped_attributes,
         )
 
-    def _instant(self, event: Event, narrative: Narrative, moment: Span) -> ReadableSpan:
-        parent, links = self._outside(event, moment)
+    def _instant(
+        self, event: Event, narrative: Narrative, parent: SpanContext | None, links: tuple[Link, ...]
+    ) -> ReadableSpan:
         attributes = {**narrative.attributes, **event_identity(event), **identity(event, self._mapping)}
         context, at = self._context(event, "event", parent), event.time_ns
         return self._span(narrative.name, context, parent, attributes, at, at, links=links)
@@ -476,6 +480,11 @@ class Assembler:
 def _valid(span: Span) -> SpanContext | None:
     context = span.get_span_context()
     return context if context.is_valid else None
+
+
+def _is_kept(parent: SpanContext | None) -> bool:
+    """Whether something below this parent is to be exported."""
+    return parent is None or parent.trace_flags.sampled
 
 
 def _end_of(event: Event, work: Work) -> int:

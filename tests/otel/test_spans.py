@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextvars
 import threading
 import uuid
 from typing import Any
@@ -293,7 +294,7 @@ def test_an_open_task_is_exported_at_the_end_as_incomplete(traced: Maker) -> Non
     task = seen.agent.start_task("open")
     with seen.agent.track_context("done"):
         pass
-    seen.agent.track_context("never left").__enter__()
+    contextvars.copy_context().run(seen.agent.track_context("never left").__enter__)
     hiveloop.shutdown(timeout=5)
     spans = {span.name: span for span in seen.exporter.get_finished_spans()}
     assert set(spans) == {"done", "never left", "invoke_agent sales", "hiveloop.runtime"}
@@ -354,6 +355,7 @@ def test_an_unsampled_trace_is_not_exported_and_says_so_to_others(traced: Maker)
     with seen.agent.task("t") as task, seen.agent.track_context("step"):
         task.llm_call("a", "gpt-4o")
         assert not trace.get_current_span().is_recording()
+        seen.agent.report_issue("inside")
         with tracer.start_as_current_span("theirs") as theirs:
             assert not theirs.is_recording()
     assert seen.spans() == []
