@@ -291,9 +291,9 @@ class Assembler:
                 parent, links = parent_of(work.span, moment)
                 parts.spans.append(self._llm_span(event, call, parent, links, work))
             return
-        parent, links = self._outside(event, moment)
-        if _is_kept(parent):
-            parts.spans.append(self._llm_span(event, call, parent, links, None))
+        outside, links = self._outside(event, moment)
+        if _is_kept(outside):
+            parts.spans.append(self._llm_span(event, call, outside, links, None))
 
     def _outside(self, event: Event, moment: Span) -> tuple[SpanContext | None, tuple[Link, ...]]:
         """Parent and links of what belongs to no open scope: the ended one, else the ambient span."""
