@@ -13,7 +13,7 @@ from hiveloop._shape import is_dict
 from hiveloop.events import AgentInfo, Event, EventType, TaskInfo
 
 from . import semconv as names
-from ._values import Attributes, Rules, clean_name, clean_text, mapped, to_text, to_whole
+from ._values import Attributes, Rules, clean_name, clean_text, mapped, to_content, to_text, to_whole
 
 __all__ = [
     "MappingOptions",
@@ -185,9 +185,9 @@ _OF_ACTIONS: Rules = {
 }
 _OF_TOOLS: Rules = {
     **_OF_ACTIONS,
-    "args": (names.TOOL_CALL_ARGUMENTS, to_text),
-    "result_preview": (names.TOOL_CALL_RESULT, to_text),
-    "result": (names.TOOL_CALL_RESULT, to_text),
+    "args": (names.TOOL_CALL_ARGUMENTS, to_content),
+    "result_preview": (names.TOOL_CALL_RESULT, to_content),
+    "result": (names.TOOL_CALL_RESULT, to_content),
     "tool_category": (names.HIVELOOP_TOOL_CATEGORY, to_text),
     "http_status": (names.HTTP_STATUS_CODE, to_whole),
     "result_size_bytes": (names.HIVELOOP_TOOL_RESULT_SIZE, to_whole),

@@ -20,6 +20,7 @@ from ._values import (
     clean_name,
     flattened,
     mapped,
+    to_content,
     to_real,
     to_text,
     to_texts,
@@ -387,9 +388,9 @@ def _add_names(attributes: Attributes, data: dict[str, Any], call: LlmCall) -> N
 
 def _add_messages(attributes: Attributes, data: dict[str, Any], reasons: tuple[str, ...]) -> None:
     """Add the previews as messages of the conventions' schema."""
-    if prompt := to_text(data.get("prompt_preview")):
+    if prompt := to_content(data.get("prompt_preview")):
         attributes[names.INPUT_MESSAGES] = _message("user", prompt)
-    if response := to_text(data.get("response_preview")):
+    if response := to_content(data.get("response_preview")):
         attributes[names.OUTPUT_MESSAGES] = _message(
             "assistant", response, finish_reason=reasons[0] if reasons else _UNKNOWN
         )

@@ -24,6 +24,7 @@ from ._values import (
     clean_name,
     clean_text,
     mapped,
+    to_content,
     to_flag,
     to_json,
     to_real,
@@ -154,7 +155,8 @@ _ERROR_CONTEXT = _Kind(
     {
         **_rules(
             names.ERROR_CONTEXT,
-            (to_text, "api_name action_name response_body"),
+            (to_text, "api_name action_name"),
+            (to_content, "response_body"),
             (to_flag, "retry_eligible"),
             (to_whole, "turn_number"),
         ),
@@ -190,7 +192,8 @@ _KINDS = {
     ),
     "memory_op": _kind(
         names.MEMORY_OP,
-        (to_text, "operation store key_or_query"),
+        (to_text, "operation store"),
+        (to_content, "key_or_query"),
         (to_whole, "result_count"),
         (_seconds, "latency_ms:latency"),
     ),
@@ -298,7 +301,7 @@ def _members(payload: dict[str, Any]) -> dict[str, Any]:
     if is_dict(data) and _FRAME.issuperset(payload):
         return data
     beside = {key: value for key, value in payload.items() if key not in _FRAME}
-    if beside.get("original_type", "") == payload.get("kind"):
+    if "original_type" in beside and beside["original_type"] == payload.get("kind"):
         del beside["original_type"]
     if is_dict(data):
         return {**beside, **data}

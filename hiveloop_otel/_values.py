@@ -35,6 +35,7 @@ __all__ = [
     "clean_value",
     "flattened",
     "mapped",
+    "to_content",
     "to_flag",
     "to_json",
     "to_real",
@@ -271,10 +272,15 @@ def to_flag(value: object) -> bool | None:
 
 
 def to_text(value: object) -> str | None:
-    """Return text that is not empty; JSON of anything else."""
+    """Return text that is not empty; JSON of anything else, without the content in it."""
     if type(value) is str:
         return clean_text(value) or None
-    return None if value is None else as_json(value)
+    return None if value is None else as_json(without_content(value))
+
+
+def to_content(value: object) -> str | None:
+    """Return text that is not empty; JSON of anything else. For content that may leave."""
+    return None if value is None else to_text(value if type(value) is str else as_json(value))
 
 
 def to_texts(value: object) -> tuple[str, ...] | None:
