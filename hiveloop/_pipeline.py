@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, ExitStack
-from typing import NamedTuple
+from contextlib import AbstractContextManager, ExitStack, nullcontext
+from typing import Any, NamedTuple
 
+from . import payloads
 from ._backoff import Backoff
 from ._clock import Clock, Deadline, SystemClock
 from ._delivery import Delivery
@@ -20,6 +21,17 @@ __all__ = ["Backlog", "EngineOptions", "Pipeline", "silent_pipeline"]
 
 LARGEST_BATCH = 500
 """Events per request that the receiver takes. Source: ingest API."""
+_OF_SCOPES = frozenset(
+    (
+        payloads.task_started,
+        payloads.task_completed,
+        payloads.task_failed,
+        payloads.action_started,
+        payloads.action_completed,
+        payloads.action_failed,
+    )
+)
+_FAILED: Any = object()
 
 
 class EngineOptions(NamedTuple):
@@ -108,9 +120,10 @@ class Pipeline:
             lane.put(record)
 
     def _put_noted(self, record: Record) -> None:
-        for noter in self._noters:
-            if attempt("event hook", _noted, noter, record[1], default=False) is False:
-                self._noters = tuple(kept for kept in self._noters if kept is not noter)
+        if record[0] not in _OF_SCOPES:
+            for noter in self._noters:
+                if attempt("event hook", noter.event_recorded, record[1], default=_FAILED) is _FAILED:
+                    self._noters = tuple(kept for kept in self._noters if kept is not noter)
         self._put(record)
 
     @property
@@ -131,18 +144,18 @@ class Pipeline:
         event = attempt("scope hook", self._builder.started, record, default=None)
         if event is not None:
             for hook in self.hooks:
-                if attempt("scope hook", _started, hook, event, default=False) is False:
+                if attempt("scope hook", hook.scope_started, event, default=_FAILED) is _FAILED:
                     self._switch_off(hook)
         return event
 
     def activate(self, started: Event) -> AbstractContextManager[object]:
         """Make a scope current for other libraries, until the returned context is left."""
-        entered = [context for hook in self.hooks if (context := self._activated(hook, started)) is not None]
-        if len(entered) == 1:  # the usual case, and an ExitStack costs more than the hook itself
-            return entered[0]
+        if len(self.hooks) == 1:  # the usual case, and an ExitStack costs more than the hook itself
+            return self._activated(self.hooks[0], started) or nullcontext()
         stack = ExitStack()
-        for context in entered:
-            stack.push(context)
+        for hook in self.hooks:
+            if (context := self._activated(hook, started)) is not None:
+                stack.push(context)
         return stack
 
     def _activated(self, hook: ScopeHooks, started: Event) -> AbstractContextManager[object] | None:
@@ -201,20 +214,10 @@ def silent_pipeline() -> Pipeline:
     return Pipeline((), EventBuilder(Privacy()), EngineOptions(), lambda: None)
 
 
-def _started(hook: ScopeHooks, event: Event) -> bool:
-    hook.scope_started(event)
-    return True
-
-
 def _activate(hook: ScopeHooks, event: Event) -> AbstractContextManager[object]:
     context = hook.activate(event)
     context.__enter__()
     return context
-
-
-def _noted(noter: EventHooks, number: int) -> bool:
-    noter.event_recorded(number)
-    return True
 
 
 def _names(transports: Sequence[Transport]) -> list[str]:

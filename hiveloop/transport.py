@@ -199,8 +199,9 @@ class ScopeHooks(Protocol):
 class EventHooks(Protocol):
     """Optional: a transport that must note something of the moment a sensor is called.
 
-    It runs on the agent's thread for every event, so it must take well under a microsecond. A hook that
-    raises is logged once and switched off.
+    It runs on the agent's thread for every event but the starts and ends of tasks and actions, of which
+    `ScopeHooks` hears, so it must take well under a microsecond. A hook that raises is logged once and
+    switched off.
     """
 
     def event_recorded(self, number: int) -> None:

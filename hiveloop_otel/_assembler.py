@@ -38,7 +38,7 @@ from ._facade import ScopeSpan
 from ._ids import span_id, trace_id
 from ._llm import LlmCall, read_llm_call
 from ._narrative import Narrative, read_narrative
-from ._scopes import Scopes, key_of, parent_of
+from ._scopes import Scopes, key_of, outside_of
 from ._values import Attributes, Limits, clean_name
 from ._work import Work, bounded_attributes, bounded_events
 
@@ -165,7 +165,8 @@ class Assembler:
 
     def _start(self, event: Event, parts: Parts) -> None:
         work = self._work_of(event, starting=True)
-        if event.action is not None or work.span.over:
+        _ = work.span.context  # settled in order, from the outside in
+        if event.action is not None or not work.span.sampled or work.span.inherited:
             return
         if self._choices.pending == "logfire":
             parts.spans.append(self._pending_span(work))
@@ -183,7 +184,7 @@ class Assembler:
         content = read(event, self._mapping)
         if content.is_tool and (task := self._task_work(event)) is not None:
             task.count(names.HIVELOOP_TASK_TOOL_CALLS)
-        if work.span.over or work.span.inherited:
+        if not work.span.sampled or work.span.inherited:
             work.span.over = True
             return content
         end_ns = _end_of(event, work)
@@ -202,7 +203,7 @@ class Assembler:
         key = key_of(started)
         work = self._works.pop(key, None) or self._new_work(started, span)
         self._close(key, span.context)
-        if span.over or span.inherited:
+        if not span.sampled or span.inherited:
             return
         started = work.started if work.started.type in _STARTS else started
         read = task_content if started.action is None else action_content
@@ -239,24 +240,17 @@ class Assembler:
 
     def _derived(self, event: Event) -> ScopeSpan:
         """A scope that began before we listened: its ids follow from its own, its parents are ours."""
-        task, action = event.task, event.action
-        above = None
-        if action is not None and action.parent_action_id is not None:
-            above = self._context_of(action.parent_action_id)
-        if above is None and action is not None and task is not None:
-            above = self._context_of(task.run_id) or self._task_context(event)
-        if above is not None:
-            own = span_id("action", key_of(event))
-            flags, state = above.trace_flags, above.trace_state
-            return ScopeSpan(SpanContext(above.trace_id, own, False, flags, state), above, (), None)
-        own = span_id("task" if action is None else "action", key_of(event))
-        context = SpanContext(trace_id(event.agent.agent_id, key_of(event)), own, False, _SAMPLED)
-        return ScopeSpan(context, None, (), None)
-
-    def _task_context(self, event: Event) -> SpanContext:
-        assert event.task is not None  # noqa: S101 - narrows the type
-        run_id = event.task.run_id
-        return SpanContext(trace_id(event.agent.agent_id, run_id), span_id("task", run_id), False, _SAMPLED)
+        task, action, agent_id = event.task, event.action, event.agent.agent_id
+        if action is None:
+            return ScopeSpan("task", key_of(event), agent_id, None, None, None)
+        parent = None
+        if action.parent_action_id is not None:
+            parent = self._context_of(action.parent_action_id)
+        if parent is None and task is not None:
+            above = ScopeSpan("task", task.run_id, agent_id, None, None, None)
+            parent = self._context_of(task.run_id) or above.context
+        sampled = parent is None or parent.trace_flags.sampled
+        return ScopeSpan("action", key_of(event), agent_id, None, parent, None, sampled)
 
     def _context_of(self, key: str) -> SpanContext | None:
         span = self._scopes.of(key)
@@ -283,12 +277,13 @@ class Assembler:
         if task is not None:
             task.count_call(call)
         if work is not None:
-            if work.span.over and not work.span.inherited:
+            if not work.span.sampled:
                 return
             if self._choices.llm_calls != "span":
                 self._add_event(work, names.INFERENCE_DETAILS, call.attributes, event)
             if self._choices.llm_calls != "event":
-                parent, links = parent_of(work.span, moment)
+                outside, links = outside_of(work.span, moment)
+                parent = outside or work.span.context
                 parts.spans.append(self._llm_span(event, call, parent, links, work))
             return
         outside, links = self._outside(event, moment)
@@ -340,7 +335,7 @@ class Assembler:
         work = self._enclosing(event)
         if work is not None:
             narrative = self._told(event, narrative, work)
-            if narrative.traced and self._spans_events and not work.span.over:
+            if narrative.traced and self._spans_events and work.span.sampled:
                 self._add_event(work, narrative.name, narrative.attributes, event)
             if narrative.name == names.PLAN_STEP and self._choices.plan_steps == "span":
                 self._plan_step(event, narrative, work, parts)
@@ -380,7 +375,7 @@ class Assembler:
     def _plan_step(self, event: Event, narrative: Narrative, work: Work, parts: Parts) -> None:
         """A span from the start of a plan's step to its end."""
         index, done = (narrative.attributes.get(f"{names.PLAN_STEP}.{key}") for key in ("index", "action"))
-        if not isinstance(index, int) or work.span.over:
+        if not isinstance(index, int) or not work.span.sampled:
             return
         if done == "started":
             work.step_started(index, event)

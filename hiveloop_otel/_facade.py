@@ -12,10 +12,12 @@ import traceback
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
-from opentelemetry.trace import Link, Span, SpanContext, Status, StatusCode
+from opentelemetry.trace import Link, Span, SpanContext, Status, StatusCode, TraceFlags
 
 from hiveloop._guard import guarded
 from hiveloop._shape import is_list
+
+from ._ids import span_id, trace_id
 
 if TYPE_CHECKING:
     from hiveloop.events import Event
@@ -40,11 +42,17 @@ class ScopeSpan(Span):
     Any thread may write to it until the scope's end was assembled; afterwards, and when the trace is not
     sampled, writing does nothing. It is ended by its task or action only.
 
-    Attributes:
-        context: ids and flags of the exported span.
-        parent: the span above it, or None for a root.
-        links: links the exported span starts with.
+    Args:
+        kind: "task" or "action".
+        key: the task's run id, or the action's id.
+        agent_id: whose it is.
+        above: the span of ours it is in, or None.
+        outside: its parent, when that is a span of somebody else.
         started: the scope's start event; None when the start was not seen.
+        sampled: the trace is to be exported.
+
+    Attributes:
+        links: links the exported span starts with.
         attributes: what was set by others, and entries copied from baggage.
         notes: events added by others, oldest first.
         status: what others set, or None.
@@ -52,46 +60,89 @@ class ScopeSpan(Span):
         dropped_attributes: attributes left out, for there were too many.
         dropped_notes: events left out.
         inherited: it belongs to the parent of a fork, which exports it.
+        over: nothing that is written now would be exported.
     """
 
-    __slots__ = (
-        "attributes",
-        "context",
-        "dropped_attributes",
-        "dropped_notes",
-        "inherited",
-        "links",
-        "name",
-        "notes",
-        "over",
-        "parent",
-        "started",
-        "status",
-    )
+    # Class-level defaults keep the constructor short: it runs on the agent's thread.
+    links: tuple[Link, ...] = ()
+    status: Status | None = None
+    name: str | None = None
+    dropped_attributes: int = 0
+    dropped_notes: int = 0
+    inherited: bool = False
+    _context: SpanContext | None = None
 
     def __init__(
         self,
-        context: SpanContext,
-        parent: SpanContext | None,
-        links: tuple[Link, ...],
+        kind: str,
+        key: str,
+        agent_id: str,
+        above: ScopeSpan | None,
+        outside: SpanContext | None,
         started: Event | None,
+        sampled: bool = True,
     ) -> None:
-        self.context = context
-        self.parent = parent
-        self.links = links
+        self.kind = kind
+        self.key = key
+        self.agent_id = agent_id
         self.started = started
+        self.sampled = sampled
+        self.over = not sampled
         self.attributes: dict[str, object] = {}
         self.notes: list[Note] = []
-        self.status: Status | None = None
-        self.name: str | None = None
-        self.dropped_attributes = 0
-        self.dropped_notes = 0
-        self.inherited = False
-        self.over = not context.trace_flags.sampled
+        self._above = above
+        self._parent = outside
+
+    @property
+    def context(self) -> SpanContext:
+        """Ids and flags of the exported span, worked out when first asked for: mostly not by the agent."""
+        return self._context or self._settled()
+
+    @property
+    def parent(self) -> SpanContext | None:
+        """Ids and flags of the span above it, or None for a root."""
+        self._settled()
+        return self._parent
+
+    def _settled(self) -> SpanContext:
+        # A loop, for actions can be nested deeper than Python may recurse.
+        unsettled = [self]
+        while (above := unsettled[-1].unsettled_above()) is not None:
+            unsettled.append(above)
+        for span in reversed(unsettled):
+            context = span.settle()
+        return context
+
+    def unsettled_above(self) -> ScopeSpan | None:
+        """Return the span above whose context must be known before this one's, if there is such."""
+        above = self._above
+        return None if above is None or above.is_settled else above
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether `context` is known."""
+        return self._context is not None
+
+    def settle(self) -> SpanContext:
+        """Work out `context`, that of the span above being known."""
+        if self._context is not None:
+            return self._context
+        above, own = self._above, span_id(self.kind, self.key)
+        if self._parent is None and above is not None:
+            self._parent = above.context
+        parent = self._parent
+        if parent is None:
+            flags = TraceFlags(TraceFlags.SAMPLED if self.sampled else TraceFlags.DEFAULT)
+            context = SpanContext(trace_id(self.agent_id, self.key), own, False, flags)
+        else:
+            context = SpanContext(parent.trace_id, own, False, parent.trace_flags, parent.trace_state)
+        self._context = context
+        self._above = None  # a chain of tasks, each started in the one before, must not keep them all
+        return context
 
     def get_span_context(self) -> SpanContext:
         """Return ids and flags, as the exported span will have them."""
-        return self.context
+        return self._context or self._settled()
 
     def is_recording(self) -> bool:
         """Tell whether what is written now will be exported."""

@@ -6,7 +6,6 @@ import os
 import time
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
@@ -188,26 +187,16 @@ class OTelTransport(Transport):
         baggage = check_names("copy_baggage", copy_baggage)
         self._scopes = Scopes(sampler_of(sampler), baggage)
         self._off = sdk_disabled()
+        if not self._off:
+            # The hooks, `ScopeHooks` and `EventHooks`; not methods, for a call less on the agent's thread.
+            self.scope_started = self._scopes.started
+            self.activate = self._scopes.activation
+            self.event_recorded = self._scopes.event_recorded
         self._assembler: Assembler | None = None
         self._meters: Meters | None = None
         self._logs: LogSink | None = None
         self._taken: OrderedDict[str, tuple[Event, Parts]] = OrderedDict()
         renew_in_children(self)
-
-    # -- the agent's thread --------------------------------------------------------------------
-
-    def scope_started(self, started: Event) -> None:
-        """Settle the ids of a task or an action that begins; see `ScopeHooks`."""
-        if not self._off:
-            self._scopes.started(started)
-
-    def activate(self, started: Event) -> AbstractContextManager[object]:
-        """Make the span of a task or an action current; see `ScopeHooks`."""
-        return self._scopes.activation(started)
-
-    def event_recorded(self, number: int) -> None:
-        """Note the span that a sensor was called in; see `EventHooks`."""
-        self._scopes.event_recorded(number)
 
     # -- the delivery thread -------------------------------------------------------------------
 
