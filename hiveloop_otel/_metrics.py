@@ -51,8 +51,8 @@ Told = LlmCall | ScopeContent | None
 class Meters:
     """The metrics of all agents of one transport.
 
-    `record` and `renew` belong on the thread that delivers; the others may be called on any. Only the
-    constructor raises. Memory is bounded, whatever agents do and however few of their tasks end.
+    `record` belongs on the thread that delivers, the others on any. Only the constructor raises.
+    Memory is bounded, whatever agents do and however few of their tasks end.
 
     Args:
         meter_provider: where the metrics go; may be the application's own.
@@ -70,6 +70,7 @@ class Meters:
         self._create_tables(meter)
         self._vocabulary = Vocabulary()
         self._agents: dict[str, AgentState] = {}
+        self._inherited = False
         self._by_type: dict[EventType, Callable[[Event, AgentState, Told], None]] = {
             EventType.AGENT_REGISTERED: self._registered,
             EventType.HEARTBEAT: self._heartbeat,
@@ -147,24 +148,32 @@ class Meters:
         attempt(_PLACE, self._close, default=None)
 
     def renew(self) -> None:
-        """Forget the parent's agents and tasks, in the child of a fork; not inside a fork handler."""
-        attempt(_PLACE, self._renew, default=None)
+        """Forget the parent's agents and tasks, in the child of a fork.
+
+        What the SDK has to know is told it with the next event: here, in a fork handler, a lock of it may be
+        held by a thread that the child does not have.
+        """
+        self._inherited = True
+        self._gauges.renew()
 
     def _close(self) -> None:
         self._forget_open()
         for agent in list(self._agents.values()):
             self._gauges.hide_agent(agent)
 
-    def _renew(self) -> None:
+    def _forget_parent(self) -> None:
+        self._inherited = False
         self._forget_open()
-        self._gauges.renew()
         self._agents.clear()
+        self._gauges.renew()
 
     def _forget_open(self) -> None:
         for table in (self._tasks, self._approvals, self._issues):
             table.forget_all()
 
     def _record(self, event: Event, told: Told) -> None:
+        if self._inherited:
+            self._forget_parent()
         agent = self._agents.get(event.agent.agent_id) or self._new_agent(event.agent)
         if event.task is not None:
             self._tasks.seen((event.agent.agent_id, event.task.run_id), event.time_ns)
