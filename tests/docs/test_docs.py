@@ -17,13 +17,16 @@ from typing import Any, get_args
 import pytest
 
 import hiveloop
+import hiveloop_otel
 from hiveloop._config import Config, resolve
+from tests.support.otlp import OtlpSink
 from tests.support.server import ScriptedServer
 
 from .pages import DOCS, PAGES, ROOT, Block, blocks, links, prose, table_rows
 
 ADDRESS = "https://board.example.com"
 """The server in the documentation; a loopback server takes its place."""
+OURS = ("HIVELOOP_", "OTEL_")
 SITE_SECONDS = 120
 
 ALL = [block for page in PAGES for block in blocks(page)]
@@ -33,7 +36,7 @@ BASH = [block for block in ALL if block.language == "bash"]
 
 def environment(**more: str) -> dict[str, str]:
     """Return our environment as a newcomer's: without settings of ours, and strict about our own bugs."""
-    foreign = {name: value for name, value in os.environ.items() if not name.startswith("HIVELOOP_")}
+    foreign = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
     return {**foreign, "HIVELOOP_STRICT": "1", "NO_COLOR": "1", "COLUMNS": "100", "PYTHONUTF8": "1", **more}
 
 
@@ -65,15 +68,19 @@ def is_run(block: Block) -> bool:
 @pytest.mark.parametrize("page", sorted({block.page for block in PYTHON if is_run(block)}), ids=name_of)
 def test_python_blocks_of_page_run(page: Path, tmp_path: Path) -> None:
     runnable = [block for block in blocks(page, "python") if is_run(block)]
-    with ScriptedServer() as server:
+    with ScriptedServer() as server, OtlpSink() as collector:
         sources = [{"line": b.line, "source": b.text.replace(ADDRESS, server.url)} for b in runnable]
-        account = {"HIVELOOP_API_KEY": "hb_test_docs", "HIVELOOP_ENDPOINT": server.url}
+        account = {
+            "HIVELOOP_API_KEY": "hb_test_docs",
+            "HIVELOOP_ENDPOINT": server.url,
+            "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url,
+        }
         program = Path(__file__).with_name("run_page.py")
         done = run(program, page, folder=tmp_path, given=json.dumps(sources), **account)
 
     assert done.returncode == 0, done.stderr
     assert "Traceback" not in done.stderr, done.stderr
-    assert server.violations == []
+    assert server.violations == collector.violations == []
     compare_output(page, dict(zip((b.line for b in runnable), json.loads(done.stdout), strict=True)))
 
 
@@ -156,9 +163,9 @@ def check_command(words: list[str]) -> None:
 def assert_installable(arguments: list[str]) -> None:
     """Every extra must be one of ours."""
     extras = re.findall(
-        r"^\s*(\w+) = \[", (ROOT / "pyproject.toml").read_text(encoding="utf-8"), flags=re.MULTILINE
+        r"^\s*([\w-]+) = \[", (ROOT / "pyproject.toml").read_text(encoding="utf-8"), flags=re.MULTILINE
     )
-    wanted = re.findall(r"\[([\w,]+)\]", " ".join(arguments))
+    wanted = re.findall(r"\[([\w,-]+)\]", " ".join(arguments))
     assert [name for group in wanted for name in group.split(",") if name not in extras] == []
 
 
@@ -173,7 +180,8 @@ def assert_options_exist(module: str, arguments: list[str]) -> None:
 
 def variables() -> set[str]:
     """Environment variables that the package reads, by what its source says."""
-    sources = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "hiveloop").rglob("*.py"))
+    packages = (ROOT / "hiveloop", ROOT / "hiveloop_otel")
+    sources = "".join(path.read_text(encoding="utf-8") for home in packages for path in home.rglob("*.py"))
     named = set(re.findall(r"\bHIVELOOP_[A-Z_]+\b", sources))
     return named | {f"HIVELOOP_{field.upper()}" for field in Config._fields}
 
@@ -247,6 +255,7 @@ def test_reference_has_every_public_name(site: Path) -> None:
     sensors = inspect.getmembers(importlib.import_module("hiveloop._sensors"), inspect.isfunction)
     by_hand = {name for name, _ in sensors} | {"SDK_VERSION", "__version__"}
     public = {f"hiveloop.{name}" for name in hiveloop.__all__ if name not in by_hand}
+    public |= {f"hiveloop_otel.{name}" for name in hiveloop_otel.__all__}
     assert [name for name in sorted(public) if name not in ids] == []
 
 
