@@ -228,7 +228,9 @@ def test_a_tool_that_reports_a_failure_has_failed() -> None:
 
 
 def test_an_action_that_raised() -> None:
-    told = action_content(action("action_failed", exception_type="ValueError", exception_message="boom"), PLAIN)
+    told = action_content(
+        action("action_failed", exception_type="ValueError", exception_message="boom"), PLAIN
+    )
     assert (told.error_type, told.error_message) == ("ValueError", "boom")
     assert told.attributes["error.type"] == "ValueError"
 
@@ -292,7 +294,9 @@ def everything(event: Event, options: MappingOptions) -> list[tuple[str, dict[st
 
 
 @given(any_events(), _options)
-def test_whatever_the_payload_all_can_be_sent_under_dotted_names(event: Event, options: MappingOptions) -> None:
+def test_whatever_the_payload_all_can_be_sent_under_dotted_names(
+    event: Event, options: MappingOptions
+) -> None:
     for name, attributes, texts in everything(event, options):
         as_sent(attributes, name)
         for text in filter(None, texts):

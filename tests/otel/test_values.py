@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import json
 import math
 import sys
@@ -95,7 +95,7 @@ def _cycle() -> dict[str, Any]:
         ({"a": math.inf}, '{"a":null}'),
         (Colour.RED, "red"),
         (Level.HIGH, 3),
-        (datetime.date(2026, 1, 2), "2026-01-02"),
+        (dt.date(2026, 1, 2), "2026-01-02"),
     ],
 )
 def test_what_a_value_becomes(given_value: object, expected: object) -> None:
@@ -282,7 +282,13 @@ def test_readers(read: Any, given_value: object, expected: object) -> None:
 
 
 def test_attributes_of_others_keep_their_names() -> None:
-    given_attributes: dict[Any, object] = {"My.Key": 1, "": 2, "none": None, "bad\ud800": "x\ud800", 5: {"a": 1}}
+    given_attributes: dict[Any, object] = {
+        "My.Key": 1,
+        "": 2,
+        "none": None,
+        "bad\ud800": "x\ud800",
+        5: {"a": 1},
+    }
     clean = clean_attributes(given_attributes)
     assert clean == {"My.Key": 1, "bad?": "x?", "5": '{"a":1}'}
     as_sent(clean)

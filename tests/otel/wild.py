@@ -95,11 +95,13 @@ def payload_event(type_: EventType | str, payload: Any, **more: Any) -> Event:
     agent = AgentInfo("sales", "sales", "1.2.0", "crew")
     task = TaskInfo("lead-42", "0a3e0f5c-6f0b-4c55-9d7c-0f2f7b6f6c11", "crm", "enrich", "thread-7")
     fields = {"agent": agent, "task": task, "severity": Severity.INFO, **more}
-    return Event("event-1", 1_780_000_000_000_000_000, EventType(type_), payload_json=json.dumps(payload), **fields)
+    return Event(
+        "event-1", 1_780_000_000_000_000_000, EventType(type_), payload_json=json.dumps(payload), **fields
+    )
 
 
 def as_sent(attributes: Mapping[str, Any], name: str = "span") -> dict[str, Any]:
-    """Return attributes as a receiver decodes them, of a span and of its event, once sure that they are equal."""
+    """Return attributes as a receiver decodes them: equal ones, of a span and of its event."""
     kept = BoundedAttributes(None, attributes)
     assert set(kept) == set(attributes), "the SDK drops some"
     span = ReadableSpan(
