@@ -105,8 +105,7 @@ class Action:
         record = (payloads.action_started, number, now, self, self._name, self._function)
         agent.put(record)
         if agent.has_hooks:
-            self.started_event = agent.scope_started(record)
-            self._activation = agent.activated(self.started_event)
+            self.started_event, self._activation = agent.scope_entered(record)
         return self
 
     def _attach(self, scope: Task | Action) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, overload
 from . import payloads
 from ._action import Action
 from ._freeze import freeze, freeze_args, freeze_mapping
-from ._guard import guarded, guarded_scope, logger, notice
+from ._guard import attempt, guarded, guarded_scope, logger, notice
 from ._ids import next_number
 from ._task import Task
 from .events import ActionInfo, AgentInfo, Event, TaskInfo
@@ -113,13 +113,18 @@ class Agent:
         """Tell the transports that act at call time that a scope has started."""
         return self._pipeline.scope_started(record)
 
+    def scope_entered(self, record: Record) -> tuple[Event | None, AbstractContextManager[object] | None]:
+        """Do both for a ``with`` block: `scope_started` and `activated`."""
+        return self._pipeline.scope_entered(record)
+
     def activated(self, started: Event | None) -> AbstractContextManager[object] | None:
         """Make a scope current for other libraries, until `deactivated`."""
         return None if started is None else self._pipeline.activate(started)
 
     def deactivated(self, activation: AbstractContextManager[object], error: BaseException | None) -> None:
         """Undo `activated`."""
-        self._pipeline.deactivate(activation, error)
+        kind = None if error is None else type(error)
+        attempt("scope hook", activation.__exit__, kind, error, None, default=None)
 
     def log_debug(self, message: str, *args: object) -> None:
         logger.debug(f"hiveloop: {message}", *args)

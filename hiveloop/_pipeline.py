@@ -148,6 +148,22 @@ class Pipeline:
                     self._switch_off(hook)
         return event
 
+    def scope_entered(self, record: Record) -> tuple[Event | None, AbstractContextManager[object] | None]:
+        """Do both for a ``with`` block: `scope_started` and `activate`; on the agent's thread."""
+        if len(self.hooks) == 1:  # the usual case, in one guarded call instead of three
+            entered = attempt("scope hook", self._entered, self.hooks[0], record, default=None)
+            if entered is None:
+                self._switch_off(self.hooks[0])
+                return None, None
+            return entered
+        event = self.scope_started(record)
+        return event, None if event is None else self.activate(event)
+
+    def _entered(self, hook: ScopeHooks, record: Record) -> tuple[Event, AbstractContextManager[object]]:
+        event = self._builder.started(record)
+        hook.scope_started(event)
+        return event, _activate(hook, event)
+
     def activate(self, started: Event) -> AbstractContextManager[object]:
         """Make a scope current for other libraries, until the returned context is left."""
         if len(self.hooks) == 1:  # the usual case, and an ExitStack costs more than the hook itself
@@ -166,11 +182,6 @@ class Pipeline:
 
     def _switch_off(self, hook: ScopeHooks) -> None:
         self.hooks = tuple(kept for kept in self.hooks if kept is not hook)
-
-    def deactivate(self, activation: AbstractContextManager[object], error: BaseException | None) -> None:
-        """Leave what `activate` entered."""
-        kind = None if error is None else type(error)
-        attempt("scope hook", activation.__exit__, kind, error, None, default=None)
 
     def flush(self, deadline: Deadline) -> bool:
         """Deliver what was accepted so far; False when the deadline passes, or on a delivery thread."""

@@ -24,6 +24,8 @@ __all__ = ["EventBuilder", "Record", "Source"]
 
 Record = tuple[Any, ...]
 
+_INFO, _TASK_STARTED, _ACTION_STARTED = Severity.INFO, EventType.TASK_STARTED, EventType.ACTION_STARTED
+
 _FRAME_BYTES = 330
 """Typical JSON around a payload: ids, time, type, task."""
 
@@ -81,10 +83,11 @@ class EventBuilder:
 
         Payloads pass the user's mask, which runs on delivery threads only.
         """
-        _, number, time_ns, source = record[:4]
-        agent, task, action = source.describe(self._privacy)
-        type_ = EventType.TASK_STARTED if action is None else EventType.ACTION_STARTED
-        return Event(id_text(number), time_ns, type_, Severity.INFO, agent, task, action)
+        agent, task, action = record[3].describe(self._privacy)
+        if action is None:
+            return Event(id_text(record[1]), record[2], _TASK_STARTED, _INFO, agent, task)
+        # An action and the event that starts it share their number.
+        return Event(action.action_id, record[2], _ACTION_STARTED, _INFO, agent, task, action)
 
     def trimmed(self, event: Event) -> Event:
         """Return the event with its payload cut to a quarter, for a receiver that finds it too large."""

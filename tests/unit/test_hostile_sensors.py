@@ -28,7 +28,16 @@ Call = tuple[Sensor, dict[str, Any]]
 # Public to the engine, not to users: they take what the engine made.
 ENGINE: dict[Any, set[str]] = {
     Agent: {
-        *("activated", "beat", "deactivated", "describe", "emit", "forget_oldest", "log_debug"),
+        *(
+            "activated",
+            "beat",
+            "deactivated",
+            "describe",
+            "emit",
+            "forget_oldest",
+            "log_debug",
+            "scope_entered",
+        ),
         *("register", "route", "scope_started", "stopped"),
     },
     Task: {"describe", "info", "start"},

@@ -97,7 +97,17 @@ def methods(kind: type, *others: str) -> list[str]:
 OF_TASKS = methods(Task, "start", "activate", "describe", "info")
 OF_AGENTS = methods(
     Agent,
-    *("activated", "beat", "deactivated", "describe", "emit", "forget_oldest", "log_debug", "register"),
+    *(
+        "activated",
+        "beat",
+        "deactivated",
+        "describe",
+        "emit",
+        "forget_oldest",
+        "log_debug",
+        "scope_entered",
+        "register",
+    ),
     *("route", "scope_started", "stopped", "track"),
 )
 OF_THE_MODULE = sorted(
