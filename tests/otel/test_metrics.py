@@ -521,7 +521,28 @@ def test_an_ended_task_waits_for_no_approval(seen: Seen) -> None:
     seen.record(script.started(), script.event("approval_received"), script.event("approval_received"))
     assert seen.value("hiveloop.approval.pending") == 0
     assert seen.status() == "processing"
+    seen.record(script.event("approval_requested"))
+    assert seen.status() == "waiting_approval"
     seen.record(script.completed())
+    assert seen.status() == "idle"
+
+
+def test_a_task_waits_until_its_last_approval(seen: Seen) -> None:
+    script = Script()
+    asked, answered = script.event("approval_requested"), script.event("approval_received")
+    seen.record(script.started(), asked, asked._replace(event_id="another"), answered)
+    assert seen.status() == "waiting_approval"
+    seen.record(answered)
+    assert seen.status() == "processing"
+    seen.record(asked)
+    assert seen.status() == "waiting_approval"
+
+
+def test_a_failure_is_over_with_the_next_task_even_if_that_never_ends(seen: Seen) -> None:
+    script = Script()
+    seen.record(script.started(), script.failed("ValueError", "bad"), last := script.started())
+    assert seen.status() == "processing"
+    seen.record(heartbeat(script)._replace(task=None, time_ns=last.time_ns + 25 * HOUR_NS))
     assert seen.status() == "idle"
 
 
@@ -736,7 +757,7 @@ def test_tasks_that_never_end_are_forgotten_when_there_are_too_many(
 
 def test_a_task_without_events_for_a_day_is_forgotten_and_a_busy_one_is_not(seen: Seen) -> None:
     dead, alive = Script(task_id="dead"), Script(task_id="alive")
-    seen.record(dead.started(), dead.event("approval_requested"), alive.started())
+    seen.record(alive.started(), dead.started(), dead.event("approval_requested"))
     for hour in range(1, 31):
         at = alive.llm_call()._replace(time_ns=alive.started().time_ns + hour * HOUR_NS)
         seen.record(at)
