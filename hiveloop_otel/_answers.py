@@ -18,7 +18,7 @@ from hiveloop.transport import Delivered, Misconfigured, Outcome, Refused, Retry
 
 from ._environment import OtlpSettings
 
-__all__ = ["REPLIES", "Answer", "Rejection", "outcome_of", "rejection_in", "short"]
+__all__ = ["REPLIES", "Answer", "Rejection", "outcome_of", "rejection_in", "without_secrets"]
 
 LONGEST_REASON = 200
 LONGEST_WAIT_SECONDS = 86_400.0
@@ -135,7 +135,7 @@ def rejection_in(answer: Answer, settings: OtlpSettings) -> Rejection:
     if parsed is None:
         return Rejection()
     partial = parsed.partial_success
-    return Rejection(_count(getattr(partial, reply.field)), _safe(partial.error_message, settings))
+    return Rejection(_count(getattr(partial, reply.field)), without_secrets(partial.error_message, settings))
 
 
 def _rejection_in_json(answer: Answer, field: str, settings: OtlpSettings) -> Rejection:
@@ -144,7 +144,7 @@ def _rejection_in_json(answer: Answer, field: str, settings: OtlpSettings) -> Re
     partial = _json(answer).get("partialSuccess")
     if not is_dict(partial):
         return Rejection()
-    return Rejection(_count(partial.get(name)), _safe(partial.get("errorMessage"), settings))
+    return Rejection(_count(partial.get(name)), without_secrets(partial.get("errorMessage"), settings))
 
 
 def _count(value: object) -> int:
@@ -166,11 +166,11 @@ def _words(answer: Answer, settings: OtlpSettings) -> str:
         found = getattr(_parsed(import_module("google.rpc.status_pb2").Status, answer.body), "message", None)
     elif kind.startswith("text/plain"):
         found = answer.body[:1000].decode("utf-8", "replace")
-    text = _safe(found, settings)
+    text = without_secrets(found, settings)
     return f": {text}" if text else ""
 
 
-def _safe(value: object, settings: OtlpSettings) -> str:
+def without_secrets(value: object, settings: OtlpSettings) -> str:
     """Return a receiver's text in one short line, without what it repeats of our headers."""
     text = value if isinstance(value, str) else ""
     secrets = {part for header in settings.headers.values() for part in (header, *header.split())}

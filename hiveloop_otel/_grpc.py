@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from hiveloop._guard import contain
 from hiveloop.transport import Delivered, Misconfigured, Outcome, Refused, Retry, TooLarge
 
-from ._answers import REPLIES, short
+from ._answers import REPLIES, without_secrets
 from ._environment import OtlpSettings
 from ._exporters import grpc_compression, grpc_credentials, load
 from ._quiet import quietly
@@ -122,7 +122,7 @@ class GrpcTarget:
     def _delivered(self, reply: Any) -> Outcome:
         kind = REPLIES[self._settings.signal]
         count = int(getattr(reply.partial_success, kind.field))
-        reason = short(reply.partial_success.error_message)
+        reason = without_secrets(reply.partial_success.error_message, self._settings)
         if not count:
             return Delivered(warnings=(reason,) if reason else ())
         if self._on_rejected is not None:
@@ -132,7 +132,7 @@ class GrpcTarget:
     def _failed(self, error: Any) -> Outcome:
         """Translate a status. Source: OTLP specification, "OTLP/gRPC Response"."""
         code: str = error.code().name
-        reason = f"gRPC {code}: {short(error.details() or '')}"
+        reason = f"gRPC {code}: {without_secrets(error.details(), self._settings)}"
         if code in ("UNAVAILABLE", "UNKNOWN", "CANCELLED"):
             self._disconnect()  # a channel that lost its peer would try again only after minutes
         if code == "RESOURCE_EXHAUSTED" and any(words in reason for words in _TOO_LARGE):

@@ -189,7 +189,9 @@ def _reason(error: Exception, seconds: float, describe: Callable[[Exception, flo
             return describe(_cause(error), seconds)
 
 
-def _cause(error: Exception) -> Exception:
-    """Return what `requests` and urllib3 wrapped."""
-    inner = getattr(error, "reason", None) or next(iter(error.args), None)
-    return _cause(inner) if isinstance(inner, Exception) else error
+def _cause(error: BaseException) -> Exception:
+    """Return what `requests` and urllib3 wrapped: in the end, what the operating system or TLS said."""
+    for inner in (getattr(error, "reason", None), next(iter(error.args), None), error.__cause__):
+        if isinstance(inner, Exception):
+            return _cause(inner)
+    return error if isinstance(error, Exception) else Exception(type(error).__name__)

@@ -92,9 +92,9 @@ class LogTarget:
         """Return what makes records and sends them here; None when nobody wants any."""
         return None if self._target is None else LogSink(self, resource, scope, options)
 
-    def export(self, records: Sequence[ReadableLogRecord], timeout: float) -> Outcome:
+    def export(self, items: Sequence[ReadableLogRecord], timeout: float) -> Outcome:
         """Make one attempt, within `timeout` seconds where the exporter can keep a time."""
-        return Delivered() if self._target is None else self._target.export(records, timeout)
+        return Delivered() if self._target is None else self._target.export(items, timeout)
 
     def flush(self, timeout: float) -> bool:
         """Flush an exporter that buffers."""

@@ -1,0 +1,58 @@
+"""Virtual environments that tests make once, for releases that cannot live beside those of the suite.
+
+They are kept in ``.bench`` in the checkout, which git ignores, under names that change with what is in them.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import shutil
+import subprocess
+import sys
+import venv
+from pathlib import Path
+
+__all__ = ["ROOT", "python_with"]
+
+ROOT = Path(__file__).resolve().parents[2]
+
+_FOLDER = ROOT / ".bench"
+_INSTALL_SECONDS = 900
+
+
+def python_with(name: str, *requirements: str) -> Path:
+    """Return the interpreter of an environment that holds just these requirements, making it if need be.
+
+    Args:
+        name: for the folder.
+        requirements: for pip, which takes them from the index it is configured for.
+
+    Raises:
+        AssertionError: pip failed; the message is what it said.
+    """
+    wanted = "\n".join([sys.version, *requirements])
+    folder = _FOLDER / f"{name}-{hashlib.sha256(wanted.encode()).hexdigest()[:12]}"
+    python = folder / "bin" / "python"
+    _FOLDER.mkdir(exist_ok=True)
+    (_FOLDER / ".gitignore").write_text("*\n", encoding="utf-8")
+    with (_FOLDER / f"{folder.name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # another run of the suite may be making it just now
+        if not (folder / "complete").exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            venv.create(folder, with_pip=True)
+            command = [
+                str(python),
+                "-m",
+                "pip",
+                "install",
+                "--quiet",
+                "--disable-pip-version-check",
+                *requirements,
+            ]
+            done = subprocess.run(
+                command, capture_output=True, text=True, timeout=_INSTALL_SECONDS, check=False
+            )
+            assert done.returncode == 0, f"{name}: {done.stderr}"
+            (folder / "complete").touch()
+    return python
