@@ -1,12 +1,14 @@
 """Virtual environments that tests make once, for releases that cannot live beside those of the suite.
 
-They are kept in ``.bench`` in the checkout, which git ignores, under names that change with what is in them.
+They are kept in ``.bench`` in the checkout, which git ignores, or in the folder that the variable
+``HIVELOOP_TEST_ENVIRONMENTS`` names, so that a gate in a fresh clone need not make them again.
 """
 
 from __future__ import annotations
 
 import fcntl
 import hashlib
+import os
 import shutil
 import subprocess
 import sys
@@ -17,7 +19,7 @@ __all__ = ["ROOT", "python_with"]
 
 ROOT = Path(__file__).resolve().parents[2]
 
-_FOLDER = ROOT / ".bench"
+_FOLDER = Path(os.environ.get("HIVELOOP_TEST_ENVIRONMENTS") or ROOT / ".bench")
 _INSTALL_SECONDS = 900
 
 
@@ -34,12 +36,13 @@ def python_with(name: str, *requirements: str) -> Path:
     wanted = "\n".join([sys.version, *requirements])
     folder = _FOLDER / f"{name}-{hashlib.sha256(wanted.encode()).hexdigest()[:12]}"
     python = folder / "bin" / "python"
-    _FOLDER.mkdir(exist_ok=True)
+    _FOLDER.mkdir(parents=True, exist_ok=True)
     (_FOLDER / ".gitignore").write_text("*\n", encoding="utf-8")
     with (_FOLDER / f"{folder.name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # another run of the suite may be making it just now
         if not (folder / "complete").exists():
-            shutil.rmtree(folder, ignore_errors=True)
+            for earlier in _FOLDER.glob(f"{name}-*/"):
+                shutil.rmtree(earlier, ignore_errors=True)
             venv.create(folder, with_pip=True)
             command = [
                 str(python),
