@@ -7,8 +7,13 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from opentelemetry.sdk._logs.export import InMemoryLogRecordExporter
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
+import hiveloop
 from hiveloop.events import ActionInfo, AgentInfo, Event, Severity
+from hiveloop_otel import OTelTransport
 from hiveloop_otel._content import (
     MappingOptions,
     action_content,
@@ -343,3 +348,51 @@ def test_content_leaves_when_it_is_captured(key: str) -> None:
         assert SECRET not in repr(read_narrative(event, PLAIN))
     assert SECRET in repr(action_content(action(**{key: SECRET}), CAPTURING))
     assert SECRET in repr(task_content(task(**{key: SECRET}), CAPTURING))
+
+
+# -- all the way out --------------------------------------------------------------------------
+
+
+def everything_sent(**options: Any) -> str:
+    """All spans, log records and metrics of an agent that reports content wherever it can."""
+    logs, metrics = InMemoryLogRecordExporter(), InMemoryMetricReader()
+    spans = InMemorySpanExporter()
+    transport = OTelTransport(
+        span_exporter=spans,
+        log_exporter=logs,
+        metric_reader=metrics,
+        heartbeat_logs=True,
+        queue_logs=True,
+        pending="log",
+        plan_steps="span",
+        **options,
+    )
+    hb = hiveloop.init(transport=transport)
+    agent = hb.agent("sales", heartbeat_interval=0)
+    agent.event("custom", {"kind": "memory_op", "data": {"key_or_query": SECRET}})
+    with agent.task("lead-42") as task:
+        task.llm_call(
+            "n", "gpt-4o", prompt_preview=SECRET, response_preview=SECRET, metadata={"args": SECRET}
+        )
+        for kind in ("memory_op", "error_context", "mine"):
+            task.event("custom", {"kind": kind, "data": dict.fromkeys(CONTENT_KEYS, SECRET)})
+        with agent.track_context("search") as tool:
+            tool.set_payload(hiveloop.tool_payload(args={"q": SECRET}, result=SECRET))
+        task.set_payload({"result": SECRET})
+    assert hb.flush(10)
+    read = metrics.get_metrics_data()
+    hiveloop.shutdown(5)
+    sent = [span.to_json() for span in spans.get_finished_spans()]
+    records = logs.get_finished_logs()
+    assert len(sent) > 2
+    assert len(records) > 2
+    assert read is not None
+    return "\n".join([*sent, *map(repr, records), *(record.to_json() for record in records), read.to_json()])
+
+
+def test_content_leaves_by_no_way_out() -> None:
+    assert SECRET not in everything_sent()
+
+
+def test_content_leaves_by_every_way_out_when_it_is_captured() -> None:
+    assert everything_sent(capture_content=True).count(SECRET) > 10
