@@ -106,6 +106,8 @@ MODEL: tuple[Name, ...] = (
     "langfuse.observation.model.name",
     "mlflow.llm.model",
     "model_name",
+    ("llm.invocation_parameters", "model"),
+    ("embedding.invocation_parameters", "model"),
     "gen_ai.response.model",
     "llm.response.model_name",
     "llm.response.model",
@@ -271,7 +273,17 @@ PROVIDERS = {
 }
 """Names that others use for the providers of the conventions."""
 NO_PROVIDERS = frozenset(
-    ("langchain", "langgraph", "llamaindex", "llama_index", "crewai", "strands-agents", "autogen", "haystack")
+    (
+        "unknown",
+        "langchain",
+        "langgraph",
+        "llamaindex",
+        "llama_index",
+        "crewai",
+        "strands-agents",
+        "autogen",
+        "haystack",
+    )
 )
 """Frameworks that instrumentations write where the model's provider belongs."""
 
@@ -338,7 +350,9 @@ KINDS: dict[str, Kind] = {
 VECTOR_STORES = frozenset(
     ("pinecone", "chroma", "chromadb", "qdrant", "milvus", "weaviate", "marqo", "lancedb", "pgvector")
 )
-SIGNS = frozenset((*KIND_NAMES, *MODEL, *TOOL_NAME, "mcp.method.name", "db.system", "db.system.name"))
+SIGNS: frozenset[object] = frozenset(
+    (*KIND_NAMES, *MODEL, *TOOL_NAME, "mcp.method.name", "db.system", "db.system.name")
+)
 """Attributes of which a span about AI has at least one, unless its name says what it is about."""
 SIGNS_OF_A_CALL = tuple(n for n in (*PROVIDER, *TOKENS_IN, *TOKENS) if isinstance(n, str))
 """Attributes of which the call of a model has at least one beside the model."""

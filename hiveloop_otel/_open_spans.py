@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan
     from opentelemetry.trace import SpanContext
 
-__all__ = ["AGENTS", "MODELS", "TOOLS", "Call", "OpenSpan", "Scope", "ambient_scope", "counted"]
+__all__ = ["AGENTS", "MODELS", "TOOLS", "Call", "OpenSpan", "Scope", "ambient_scope", "counted", "entered"]
 
 AGENTS: frozenset[Kind] = frozenset(("agent", "workflow"))
 TOOLS: frozenset[Kind] = frozenset(("tool", "retrieval"))
@@ -64,9 +64,10 @@ class OpenSpan:
         ambient: the application's own task that it started in.
         task: the task that was started for it.
         action: the action that was started for it.
-        covered: kinds of model calls that were counted inside it.
+        covered: kinds of model calls inside it that were reported.
         counted: it was counted as a call itself.
-        waiting: calls inside it that tell no usage.
+        inside: spans of the same kind that are open inside it, of a model's span.
+        waiting: calls inside it that wait for its end, of a model's span.
     """
 
     __slots__ = (
@@ -75,6 +76,7 @@ class OpenSpan:
         "counted",
         "covered",
         "identity",
+        "inside",
         "kind",
         "parent",
         "span",
@@ -99,6 +101,7 @@ class OpenSpan:
         self.action: Scope | None = None
         self.covered: frozenset[Kind] = frozenset()
         self.counted = False
+        self.inside = 0
         self.waiting: list[Call] = []
 
     @property
@@ -151,33 +154,55 @@ def _is_same(scope: Scope, other: Scope | None) -> bool:
 
 
 def counted(record: OpenSpan, call: Call) -> list[Call]:
-    """Return what to report now that a model's span has ended: itself, those inside it, or nothing yet.
+    """Return the calls to report now that a model's span has ended.
+
+    Several instrumentations may report the same call, each with a span around the other's. What a span inside
+    another tells waits for the outer one to end, which happens at once as a rule; then it is clear which
+    counts, and the inner one is completed with what only the outer one knows, such as what was said.
 
     Args:
         record: the span.
         call: what it tells.
     """
     around = list(_wrappers(record))
-    if any(node.counted for node in around):  # it ended before this one, and stood for it
-        return []
-    if record.kind in record.covered:
-        return record.waiting
-    if call.facts.has_usage:
-        record.counted = True
-        for node in around:
-            node.covered = node.covered.union((record.kind,))
-        return [call]
-    return _without_usage(record, record.waiting or [call], around)
-
-
-def _without_usage(record: OpenSpan, calls: list[Call], around: list[OpenSpan]) -> list[Call]:
-    """Leave the calls to the next model's span around them, which may know more; report them without one."""
     for node in around:
-        if node.kind == record.kind and node.span is not None and len(node.waiting) < _MOST_WAITING:
+        node.inside -= node.kind == record.kind
+    if any(node.counted for node in around):  # it ended before this one, and counted
+        return []
+    calls = [] if record.kind in record.covered else [call]
+    if record.waiting:
+        calls = _chosen(record.waiting, call)
+    elif record.inside > 0 and not call.facts.has_usage:  # a stream: the call itself goes on
+        calls = []
+    record.counted = any(chosen is call for chosen in calls)
+    return _left_to(around, record.kind, calls)
+
+
+def _chosen(inner: list[Call], outer: Call) -> list[Call]:
+    """The calls nearest to the provider count, unless only the span around them tells usage."""
+    if outer.facts.has_usage and not any(call.facts.has_usage for call in inner):
+        return [outer]
+    if len(inner) > 1:
+        return inner
+    return [inner[0]._replace(facts=inner[0].facts.completed_by(outer.facts))]
+
+
+def _left_to(around: list[OpenSpan], kind: Kind, calls: list[Call]) -> list[Call]:
+    """Leave calls to the next model's span around them; where there is none, they are to be reported."""
+    for node in around:
+        if node.kind == kind and node.span is not None and len(node.waiting) < _MOST_WAITING:
             node.waiting.extend(calls)
             return []
-    record.counted = True
+    if calls:
+        for node in around:
+            node.covered = node.covered.union((kind,))
     return calls
+
+
+def entered(record: OpenSpan) -> None:
+    """Let the spans around a model's know that it is open."""
+    for node in _wrappers(record):
+        node.inside += node.kind == record.kind
 
 
 def _wrappers(record: OpenSpan) -> Iterator[OpenSpan]:

@@ -5,7 +5,6 @@ The names are those `semconv` gives; see the mapping tables in the documentation
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -14,7 +13,7 @@ from hiveloop._shape import is_list
 from . import semconv as names
 from ._messages import SpanEvents, parsed
 
-__all__ = ["Note", "Own", "notes_of", "own_of"]
+__all__ = ["Note", "Own", "metadata_of", "notes_of", "own_of"]
 
 Attributes = Mapping[str, object]
 
@@ -60,6 +59,7 @@ class Note(NamedTuple):
         kind: kind of a custom event, such as "plan_created"; None for other types.
         summary: the one-line human text, or "".
         data: the details under the names hiveloop's payloads have.
+        tags: of a custom event.
         severity: "debug", "info", "warn" or "error".
         event_id: of the event, or None.
     """
@@ -69,6 +69,7 @@ class Note(NamedTuple):
     kind: str | None = None
     summary: str = ""
     data: dict[str, Any] = {}  # noqa: RUF012
+    tags: tuple[str, ...] = ()
     severity: str = "info"
     event_id: str | None = None
 
@@ -115,8 +116,6 @@ _RENAMED = {
     "todo": {"id": "todo_id"},
     "retry_started": {"backoff": "backoff_seconds"},
 }
-_JSON = frozenset(("context", "items", "config", "environment", "changes", "processing"))
-"""Details that are exported as JSON text since they have a structure."""
 _FIXED = {names.ISSUE_REPORTED: {"action": "reported"}, names.ISSUE_RESOLVED: {"action": "resolved"}}
 _ERROR = {
     "error_type": names.ERROR_TYPE,
@@ -158,7 +157,7 @@ def _note(position: int, name: str, attributes: Attributes) -> Note | None:
         return None
     word = kind or type_
     data = _data(name, attributes, _RENAMED.get(word, {}))
-    summary = data.pop("summary", "")
+    summary, tags = data.pop("summary", ""), data.pop("tags", ())
     severity, event_id = attributes.get(names.HIVELOOP_SEVERITY), attributes.get(names.HIVELOOP_EVENT_ID)
     return Note(
         position,
@@ -166,6 +165,7 @@ def _note(position: int, name: str, attributes: Attributes) -> Note | None:
         kind,
         summary if isinstance(summary, str) else "",
         data,
+        tuple(map(str, tags)) if is_list(tags) else (),
         severity if isinstance(severity, str) else "info",
         event_id if isinstance(event_id, str) else None,
     )
@@ -185,7 +185,7 @@ def _data(name: str, attributes: Attributes, renamed: Mapping[str, str]) -> dict
     for key, value in attributes.items():
         if key.startswith(start):
             short = key[len(start) :]
-            data[renamed.get(short, short)] = _plain(short, value)
+            data[renamed.get(short, short)] = _plain(value)
     if name == names.PLAN_CREATED:
         _number_steps(data)
     elif name == names.MEMORY_OP and isinstance(data.get("latency"), int | float):
@@ -203,10 +203,29 @@ def _number_steps(data: dict[str, Any]) -> None:
         data["steps"] = [{"index": n, "description": step} for n, step in enumerate(steps)]
 
 
-def _plain(key: str, value: object) -> Any:
-    if key in _JSON and isinstance(value, str):
-        try:
-            return json.loads(value)
-        except (ValueError, RecursionError):
-            return value
+def _plain(value: object) -> Any:
+    """A detail with the structure it had; a text of the caller's that is JSON becomes that too."""
+    if isinstance(value, str):
+        tree = parsed(value)
+        return value if isinstance(tree, str) else tree
     return list(value) if is_list(value) else value
+
+
+_OF_CALLS = {
+    names.HIVELOOP_LLM_CONTEXT_WINDOW: "context_window_size",
+    names.HIVELOOP_LLM_CONTEXT_USED: "context_used_tokens",
+    names.HIVELOOP_LLM_PROMPT_SYSTEM: "system_prompt_tokens",
+    names.HIVELOOP_LLM_PROMPT_HISTORY: "history_tokens",
+    names.HIVELOOP_LLM_PROMPT_TOOL_RESULTS: "tool_results_tokens",
+}
+
+
+def metadata_of(attributes: Attributes) -> dict[str, Any]:
+    """Return the metadata of a model's call that hiveloop gives names of its own."""
+    start = f"{names.HIVELOOP_LLM_METADATA}."
+    found = {short: attributes[name] for name, short in _OF_CALLS.items() if name in attributes}
+    utilization = attributes.get(names.HIVELOOP_LLM_CONTEXT_UTILIZATION)
+    if isinstance(utilization, int | float):
+        found["context_utilization_pct"] = utilization * 100
+    rest = {key[len(start) :]: _plain(value) for key, value in attributes.items() if key.startswith(start)}
+    return {**found, **rest}

@@ -76,6 +76,8 @@ def close(record: OpenSpan, facts: SpanFacts, duration_ms: int) -> None:
 def abandon(record: OpenSpan) -> None:
     """End the scopes of a span that will not end, or not in time."""
     record.span = None
+    for call in record.waiting:
+        report(call)
     if record.action is not None and record.action.action is not None:
         action = record.action.action
         action.set_payload({"status": _ABANDONED})

@@ -17,10 +17,10 @@ An application whose framework is instrumented with OpenTelemetry needs no other
 - Inside a task that the application itself reports to HiveLoop, all of this becomes part of that task,
   agents too.
 - A call of a model that several instrumentations report, each with a span around the other's, counts once.
-  The span nearest to the provider that tells tokens or cost counts: it has the provider's own figures, and
-  there is one for each attempt. One without usage waits for the spans around it; if one of those tells
-  usage, that counts instead. Agents and tools in between end the search: a model that a tool calls is
-  another call.
+  The span nearest to the provider counts: it has the provider's own figures, and there is one for each
+  attempt. Where only a span around it tells tokens or cost, that counts instead. What only the outer one
+  knows, such as what was said, is taken from it. Agents and tools in between end the search: a model that a
+  tool calls is another call.
 - hiveloop's own spans are skipped.
 
 Nothing of this becomes current in the application: every open scope has a context of its own.
@@ -43,7 +43,7 @@ from opentelemetry.sdk.trace import SpanProcessor
 import hiveloop
 from hiveloop._guard import attempt, notice
 
-from ._open_spans import AGENTS, MODELS, TOOLS, Call, OpenSpan, Scope, ambient_scope, counted
+from ._open_spans import AGENTS, MODELS, TOOLS, Call, OpenSpan, Scope, ambient_scope, counted, entered
 from ._reports import abandon, close, report
 from .reader import OWN_SCOPE, Kind, SpanFacts, kind_of_span, read_span
 
@@ -162,6 +162,8 @@ class HiveLoopSpanProcessor(SpanProcessor):
     def _enter(self, record: OpenSpan) -> None:
         """Open the scope of a span about AI."""
         around = record.around()
+        if record.kind in MODELS:
+            entered(record)
         if record.span is None or (record.kind in MODELS and around is not None):
             return
         facts = _read(record.span, content=False)

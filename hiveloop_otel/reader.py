@@ -26,7 +26,7 @@ from ._messages import (
     tool_arguments,
     tool_result,
 )
-from ._own import Note, Own, notes_of, own_of
+from ._own import Note, Own, metadata_of, notes_of, own_of
 
 __all__ = ["Kind", "Note", "Own", "SpanFacts", "framework_of", "kind_of_span", "named_agent", "read_span"]
 
@@ -113,6 +113,14 @@ class SpanFacts(NamedTuple):
         told = (self.tokens_in, self.tokens_out, self.total_tokens, self.cost)
         return any(value is not None for value in told)
 
+    def completed_by(self, outer: SpanFacts) -> SpanFacts:
+        """Return these facts of a model's call, with what only a span around it tells; never its figures."""
+        missing = {field: getattr(outer, field) for field in _SHARED if getattr(self, field) is None}
+        return self._replace(**missing, metadata={**outer.metadata, **self.metadata})
+
+
+_SHARED = ("model", "provider", "cost", "finish_reason", "prompt", "response", "session_id", "agent_name")
+"""Facts that spans of the same call share."""
 
 # -- kinds ------------------------------------------------------------------------------------
 
@@ -241,9 +249,35 @@ def read_span(
         )
     if content:
         facts = facts._replace(**_content(about, attributes, events))
-    if scope_name == OWN_SCOPE:
-        facts = facts._replace(own=own_of(attributes), notes=notes_of(name, attributes, events))
-    return facts
+    return _with_own(facts, name, attributes, events) if scope_name == OWN_SCOPE else facts
+
+
+def _with_own(facts: SpanFacts, name: str, attributes: Attributes, events: SpanEvents) -> SpanFacts:
+    """Add what only spans of hiveloop tell."""
+    notes = tuple(_with_call(note, events) for note in notes_of(name, attributes, events))
+    metadata = facts.metadata
+    if facts.kind == "llm":
+        metadata = {**metadata, **metadata_of(attributes)}
+    return facts._replace(own=own_of(attributes), notes=notes, metadata=metadata)
+
+
+def _with_call(note: Note, events: SpanEvents) -> Note:
+    """Give a note of a model's call the data that its payload had."""
+    if note.kind != "llm_call" or note.position < 0:
+        return note
+    attributes = events[note.position][1]
+    facts = read_span("chat", "client", attributes, scope_name=OWN_SCOPE)
+    data: dict[str, Any] = {
+        "name": facts.name,
+        "model": facts.model,
+        "tokens_in": facts.tokens_in,
+        "tokens_out": facts.tokens_out,
+        "cost": facts.cost,
+        "prompt_preview": facts.prompt,
+        "response_preview": facts.response,
+        "metadata": facts.metadata or None,
+    }
+    return note._replace(data={key: value for key, value in data.items() if value is not None})
 
 
 def _content(about: Kind, attributes: Attributes, events: SpanEvents) -> dict[str, Any]:
@@ -254,7 +288,10 @@ def _content(about: Kind, attributes: Attributes, events: SpanEvents) -> dict[st
         }
     if about == "other":
         return {}
-    return {"prompt": prompt_text(attributes, events), "response": response_text(attributes, events)}
+    prompt = prompt_text(attributes, events)
+    if about == "embedding":  # what comes back is numbers
+        return {"prompt": prompt}
+    return {"prompt": prompt, "response": response_text(attributes, events)}
 
 
 def _model_facts(about: Kind, attributes: Attributes, events: SpanEvents) -> dict[str, Any]:
