@@ -13,7 +13,7 @@ from hiveloop.demo.workspace import Workspace
 __all__ = ["closing", "opening", "undelivered"]
 
 
-_LANES = {"http": "the server", "tally": "this table"}
+_LANES = {"http": "the server", "otel": "OpenTelemetry", "tally": "this table"}
 _REASONS: dict[DropReason, str] = {
     DropReason.SHUTDOWN: "not taken before the end",
     DropReason.QUEUE_FULL: "beyond the queue",
@@ -78,6 +78,11 @@ def undelivered(stats: Stats) -> bool:
     return any(lane.dropped for lane in stats.transports.values())
 
 
+def _has_lost(stats: Stats, name: str) -> bool:
+    lane = stats.transports.get(name)
+    return lane is not None and bool(lane.dropped)
+
+
 def _next(fleet: Fleet, workspace: Workspace, stats: Stats) -> list[str]:
     hints: list[tuple[str, str]] = []
     if fleet.report.exists():
@@ -85,7 +90,10 @@ def _next(fleet: Fleet, workspace: Workspace, stats: Stats) -> list[str]:
     if workspace.corrected.exists():
         hints.append(("corrected copies", str(workspace.corrected)))
     if undelivered(stats):
-        hints.append(("find out what is wrong", "python -m hiveloop doctor"))
+        option = " --otlp" if _has_lost(stats, "otel") and not _has_lost(stats, "http") else ""
+        hints.append(("find out what is wrong", f"python -m hiveloop doctor{option}"))
+    elif "otel" in stats.transports:
+        hints.append(("in your backend", "look for the service hiveloop-demo"))
     elif "http" not in stats.transports:
         hints.append(("your own documents", "python -m hiveloop demo --path FOLDER"))
         hints.append(("on a HiveBoard server", "python -m hiveloop demo --endpoint URL --api-key KEY"))

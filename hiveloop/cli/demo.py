@@ -82,9 +82,17 @@ def add_to(add_command: Callable[..., argparse.ArgumentParser]) -> None:
     time_group.add_argument(
         "--fast", action="store_true", help="do not wait as a real model and a person would"
     )
-    server = parser.add_argument_group("send it to a HiveBoard server, too")
+    server = parser.add_argument_group("send it somewhere, too")
     server.add_argument("--endpoint", metavar="URL", help="address of the server")
     server.add_argument("--api-key", metavar="KEY", help="key that may ingest, hb_live_... or hb_test_...")
+    server.add_argument(
+        "--otlp",
+        metavar="URL",
+        nargs="?",
+        const="",
+        help="export it to an OpenTelemetry receiver, too, such as http://localhost:4318; without URL to the"
+        " one that the OTEL_* variables name",
+    )
     show = parser.add_argument_group("what you see")
     show.add_argument(
         "--jsonl", metavar="FILE", help="write every event to FILE as well, one JSON object per line"
@@ -130,8 +138,8 @@ def _play(
     pace = Pace(0.0 if arguments.fast else 1.0)
     fleet = Fleet(Office(hb, workspace, pace, arguments.fail_rate), _plan(arguments))
     stopped = _watch(fleet, out)
-    if "http" in hb.stats().transports:
-        print("Sending what is left to the server.", file=out, flush=True)
+    if not {"http", "otel"}.isdisjoint(hb.stats().transports):
+        print("Sending what is left.", file=out, flush=True)
     hiveloop.shutdown(timeout=1.5 if stopped else 5.0)
     print(closing(tally.figures, hb.stats(), fleet, workspace), file=out, flush=True)
     if stopped:
@@ -213,6 +221,8 @@ def _transports(arguments: argparse.Namespace, out: TextIO) -> list[Transport]:
         transports.append(JsonlTransport(arguments.jsonl))
     if arguments.endpoint or arguments.api_key:
         transports.append(_server(arguments))
+    if arguments.otlp is not None:
+        transports.append(_receiver(arguments.otlp))
     return transports
 
 
@@ -228,3 +238,11 @@ def _server(arguments: argparse.Namespace) -> Transport:
         ca_file=settings.ca_file,
         compression=settings.compression,
     )
+
+
+def _receiver(url: str) -> Transport:
+    try:
+        from hiveloop_otel import OTelTransport
+    except ImportError as error:
+        raise _UsageError(f"--otlp: {error}") from error
+    return OTelTransport(endpoint=url or None, service_name="hiveloop-demo", metrics=True)

@@ -6,7 +6,7 @@ import argparse
 import json
 import os
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import hiveloop
 from hiveloop import HiveLoopConfigError
@@ -21,6 +21,9 @@ _DESCRIPTION = """\
 Follows an event from this program to the HiveBoard server and says where it is lost: the settings and
 where each comes from, the key, the name lookup, the connection, TLS, the clocks, and one probe event
 sent exactly as a program would send it (it shows up as agent hiveloop-doctor).
+
+With --otlp, or when OTEL_EXPORTER_OTLP_ENDPOINT is set, it follows a span to the OpenTelemetry receiver,
+too, with an empty request at the end. With --otlp and no HiveBoard key, it looks at nothing else.
 """
 _EPILOG = """\
 Give the key in HIVELOOP_API_KEY rather than on the command line, where other users of the machine can see
@@ -28,6 +31,7 @@ it; it is never printed. Exit codes: 0 all is well (warnings allowed), 1 a probl
 """
 
 
+_OTLP_VARIABLES = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
 _UNSET = {"batch_size": "100, in a backlog up to 500"}
 """How settings are shown that are not set but have an effect."""
 
@@ -43,6 +47,13 @@ def add_to(add_command: Callable[..., argparse.ArgumentParser]) -> None:
     )
     parser.add_argument("--endpoint", metavar="URL", help="check this server instead of the configured one")
     parser.add_argument("--api-key", metavar="KEY", help="check this key instead of the configured one")
+    parser.add_argument(
+        "--otlp",
+        metavar="URL",
+        nargs="?",
+        const="",
+        help="check an OpenTelemetry receiver; without URL the one that the OTEL_* variables name",
+    )
     parser.add_argument("--ca-file", metavar="PEM", help="trust the certificates in this file")
     parser.add_argument(
         "--timeout", type=number(0.1, 600), default=10.0, metavar="N", help="seconds for each step (10)"
@@ -56,8 +67,9 @@ def run(arguments: argparse.Namespace) -> int:
     config, problem = _settings(arguments)
     if not arguments.json:
         _print_settings(config)
+    plan = _plan(arguments, config)
     found: list[Check] = []
-    for check in _checks(config, problem, arguments.timeout):
+    for check in _checks(config, problem, plan, arguments.timeout):
         found.append(check)
         if not arguments.json:
             _print_check(check)
@@ -65,8 +77,28 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(json.dumps(_report(config, found, code), indent=2))
     else:
-        print(f"\n{_verdict(config, found)}")
+        print(f"\n{_verdict(config, plan, found)}")
     return code
+
+
+class _Plan(NamedTuple):
+    """What is looked at.
+
+    Attributes:
+        board: the HiveBoard server.
+        otlp: the OTLP receiver: its address, empty for that of the variables, None for none.
+    """
+
+    board: bool
+    otlp: str | None
+
+
+def _plan(arguments: argparse.Namespace, config: Config | None) -> _Plan:
+    otlp: str | None = arguments.otlp
+    keyless = config is not None and config.api_key is None and arguments.endpoint is None
+    if otlp is None and any(os.environ.get(name) for name in _OTLP_VARIABLES):
+        return _Plan(True, "")
+    return _Plan(otlp is None or not keyless, otlp)
 
 
 def _settings(arguments: argparse.Namespace) -> tuple[Config | None, Check | None]:
@@ -85,17 +117,30 @@ def _settings(arguments: argparse.Namespace) -> tuple[Config | None, Check | Non
         return None, check
 
 
-def _checks(config: Config | None, problem: Check | None, timeout: float) -> Iterator[Check]:
+def _checks(config: Config | None, problem: Check | None, plan: _Plan, timeout: float) -> Iterator[Check]:
     if problem:
         yield problem
-    if config is None:
-        return
-    process = [check for check in check_process(config, os.environ) if not (problem and check.name == "key")]
-    yield from process
-    yield from _files(config)
-    from ._network import check_network  # the HTTP client is slow to import: show something first
+    if config is not None:
+        yield from _of_process(config, problem, plan)
+    # The HTTP client is slow to import: show something first.
+    if config is not None and plan.board:
+        from ._network import check_network
 
-    yield from check_network(config, timeout)
+        yield from check_network(config, timeout)
+    if plan.otlp is not None:
+        from ._otlp import check_otlp
+
+        yield from check_otlp(plan.otlp, timeout)
+
+
+def _of_process(config: Config, problem: Check | None, plan: _Plan) -> Iterator[Check]:
+    for check in check_process(config, os.environ):
+        if check.name == "key" and not plan.board:
+            yield Check("key", Status.SKIP, "no HiveBoard key: no HiveBoard is looked at")
+        elif check.name != "key" or not problem:
+            yield check
+    if plan.board:
+        yield from _files(config)
 
 
 def _files(config: Config) -> Iterator[Check]:
@@ -145,14 +190,20 @@ def _print_check(check: Check) -> None:
         print(f"  {'':<5} {'':<13} -> {check.fix}", flush=True)
 
 
-def _verdict(config: Config | None, found: list[Check]) -> str:
+def _verdict(config: Config | None, plan: _Plan, found: list[Check]) -> str:
     failed = [check for check in found if check.status is Status.FAIL]
-    if config is None or failed:
+    if failed:
         number = "1 problem" if len(failed) == 1 else f"{len(failed)} problems, to begin with"
         return f"Verdict: {number}: {failed[0].name}: {failed[0].message}"
     warned = [check.name for check in found if check.status is Status.WARN]
     but = f", but look at: {', '.join(warned)}" if warned else ""
-    return f"Verdict: events of this program reach {config.endpoint}{but}"
+    places = [f"events of this program reach {config.endpoint}"] if config and plan.board else []
+    if plan.otlp is not None:
+        from ._otlp import otlp_address
+
+        whose = "its spans" if places else "spans of this program"
+        places.append(f"{whose} reach {otlp_address(plan.otlp)}")
+    return f"Verdict: {' and '.join(places)}{but}"
 
 
 def _report(config: Config | None, found: list[Check], code: int) -> dict[str, Any]:

@@ -7,12 +7,21 @@ import subprocess
 import sys
 from pathlib import Path
 
-__all__ = ["clean_environment", "cli"]
+__all__ = ["clean_environment", "cli", "without_opentelemetry"]
 
 
 def clean_environment(home: Path, **more: str) -> dict[str, str]:
     """The environment of a user without any setting of ours, whose home is `home`."""
-    unwanted = ("HIVELOOP_", "PYTEST_", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "FORCE_COLOR")
+    unwanted = (
+        "HIVELOOP_",
+        "OTEL_",
+        "PYTEST_",
+        "HTTP_PROXY",
+        "HTTPS_PROXY",
+        "ALL_PROXY",
+        "NO_PROXY",
+        "FORCE_COLOR",
+    )
     kept = {name: value for name, value in os.environ.items() if not name.upper().startswith(unwanted)}
     return {**kept, "HOME": str(home), "PYTHONIOENCODING": "utf-8", **more}
 
@@ -32,3 +41,12 @@ def cli(
         timeout=timeout,
         check=False,
     )
+
+
+def without_opentelemetry(folder: Path) -> dict[str, str]:
+    """An environment in which OpenTelemetry is not installed."""
+    package = folder / "opentelemetry"
+    package.mkdir(exist_ok=True)
+    missing = "raise ModuleNotFoundError(\"No module named 'opentelemetry'\", name='opentelemetry')"
+    (package / "__init__.py").write_text(missing, encoding="utf-8")
+    return {"PYTHONPATH": str(folder)}

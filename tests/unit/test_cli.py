@@ -38,9 +38,9 @@ def test_an_unknown_command_names_the_known_ones(tmp_path: Path) -> None:
     [
         (
             "demo",
-            ["--path", "--endpoint", "--api-key", "--seconds", "--rounds", "--fast", "--jsonl", "--no-color"],
+            ["--path", "--endpoint", "--api-key", "--seconds", "--rounds", "--fast", "--jsonl", "--otlp"],
         ),
-        ("doctor", ["--endpoint", "--api-key", "--timeout", "--json"]),
+        ("doctor", ["--endpoint", "--api-key", "--otlp", "--timeout", "--json"]),
     ],
 )
 def test_help_explains_options_and_exit_codes(tmp_path: Path, command: str, options: list[str]) -> None:

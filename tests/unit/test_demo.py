@@ -24,8 +24,9 @@ from hiveloop.demo.model import LocalModel, Material, OverloadedError, Prompt
 from hiveloop.demo.search import Index
 from hiveloop.demo.text import count_tokens, cut_tokens, sections, sentences
 from hiveloop.demo.workspace import Document
-from tests.support.server import ScriptedServer, accepting, rejecting
-from tests.unit.command_line import clean_environment, cli
+from tests.support.otlp import OtlpSink
+from tests.support.server import Answer, ScriptedServer, accepting, failing, rejecting
+from tests.unit.command_line import clean_environment, cli, without_opentelemetry
 
 LIBRARY = Path(hiveloop.demo.__file__).parent / "library"
 KEY = "hb_live_0123456789abcdef"
@@ -367,6 +368,69 @@ def test_events_that_a_server_does_not_take_are_counted_and_fail_the_run(tmp_pat
         f"{total - 2} of {total} events delivered, 2 dropped (2 rejected)"
     )
     assert "python -m hiveloop doctor" in run.out
+
+
+def test_a_receiver_of_opentelemetry_gets_the_whole_fleet(tmp_path: Path) -> None:
+    with OtlpSink() as sink:
+        run = demo(tmp_path, "--otlp", sink.url)
+        spans, names = sink.spans(), sink.names()
+        assert (sink.violations, sink.repeats()) == ([], {})
+        cost = sum(sink.metric("hiveloop.llm.cost").values().values())
+    assert (run.code, run.err) == (0, "")
+    tasks = {event["task_run_id"].replace("-", "") for event in run.of("task_completed")}
+    assert {span.trace_id for span in spans if span.name.startswith("invoke_agent ")} == tasks
+    assert sum(count for name, count in names.items() if name.startswith("chat ")) == len(run.of("llm_call"))
+    assert {span.resource["service.name"] for span in spans} == {"hiveloop-demo"}
+    assert cost == pytest.approx(sum(event["payload"]["data"]["cost"] for event in run.of("llm_call")))
+    total = len(run.events)
+    assert run.line("to OpenTelemetry") == f"{total} of {total} events delivered, 0 dropped"
+    assert run.line("in your backend") == "look for the service hiveloop-demo"
+
+
+def test_the_variables_name_the_receiver_when_the_option_does_not(tmp_path: Path) -> None:
+    with OtlpSink() as sink:
+        ignored = demo(tmp_path, OTEL_EXPORTER_OTLP_ENDPOINT=sink.url)
+        assert sink.exchanges == []
+        run = demo(tmp_path, "--otlp", output="second", OTEL_EXPORTER_OTLP_ENDPOINT=sink.url)
+        assert sink.spans()
+    assert (ignored.code, run.code) == (0, 0)
+
+
+def test_a_receiver_of_traces_alone_will_do(tmp_path: Path) -> None:
+    with OtlpSink() as sink:
+        sink.default = lambda request: Answer() if request.path == "/v1/traces" else failing(404)
+        run = demo(tmp_path, "--otlp", sink.url)
+    assert run.code == 0
+    assert len(run.err.splitlines()) == 1
+    assert "metrics not exported" in run.err
+
+
+def test_a_receiver_that_is_away_is_counted_and_named(tmp_path: Path) -> None:
+    with OtlpSink(listening=False) as sink:
+        run = demo(tmp_path, "--otlp", sink.url, "--limit", 2)
+    assert run.code == 1
+    told = run.line("to OpenTelemetry")
+    assert re.search(
+        rf"of {len(run.events)} events delivered, \d+ dropped \(\d+ not taken before the end\)", told
+    )
+    assert told.endswith("Connection refused")
+    assert run.line("find out what is wrong") == "python -m hiveloop doctor --otlp"
+
+
+@pytest.mark.parametrize("url", ["collector:4318", "ftp://collector", "http://"])
+def test_an_address_that_cannot_be_one_is_wrong_usage(tmp_path: Path, url: str) -> None:
+    done = cli(tmp_path, "demo", "--fast", "--otlp", url)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "endpoint=" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_without_opentelemetry_it_says_what_to_install(tmp_path: Path) -> None:
+    done = cli(tmp_path, "demo", "--fast", "--otlp", "http://127.0.0.1:9", **without_opentelemetry(tmp_path))
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.endswith('pip install "hiveloop[otel]"\n')
+    assert "Traceback" not in done.stderr
+    assert cli(tmp_path, "demo", "--fast", **without_opentelemetry(tmp_path)).returncode == 0
 
 
 def test_events_on_standard_output_leave_it_to_them(tmp_path: Path) -> None:
