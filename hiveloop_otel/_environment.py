@@ -63,6 +63,13 @@ class OtlpSettings:
     insecure: bool = False
 
     @property
+    def client_pair(self) -> str | tuple[str, str] | None:
+        """The client's certificate for `requests`: with its key, alone when one file holds both, or None."""
+        if self.client_certificate and self.client_key:
+            return self.client_certificate, self.client_key
+        return self.client_certificate
+
+    @property
     def address(self) -> str:
         """The endpoint for messages, without the parts in which people put passwords."""
         return shown_address(self.endpoint).strip("'\"")
