@@ -157,10 +157,6 @@ class Assembler:
             self._interrupt(span, now_ns, spans)
         return spans
 
-    def renew(self) -> None:
-        """Forget what belongs to the parent of a fork."""
-        self._works.clear()
-
     # -- starts and ends -----------------------------------------------------------------------
 
     def _start(self, event: Event, parts: Parts) -> None:
@@ -400,7 +396,8 @@ class Assembler:
         span.over = True  # what is written from now on would be lost
         if work.start_missing:
             work.totals[names.HIVELOOP_SPAN_START_MISSING] = True
-        attributes = {**content.attributes, **work.attributes_of_others(), **work.totals, **work.identity}
+        # What others set comes first: when there is too much, the first go.
+        attributes = {**work.attributes_of_others(), **content.attributes, **work.totals, **work.identity}
         name = content.name if span.name is None else clean_name(span.name)
         status = span.status or _UNSET
         if content.error_type is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
+from itertools import islice
 
 from opentelemetry.attributes import BoundedAttributes
 from opentelemetry.sdk.trace import Event as SpanEvent
@@ -139,6 +140,8 @@ def bounded_attributes(
     """Return attributes within the limits; beyond them the first go, as in the SDK."""
     if len(attributes) <= most and limits.value_length is None and not dropped:
         return attributes
-    bounded = BoundedAttributes(most, attributes, immutable=False, max_value_len=limits.value_length)
-    bounded.dropped += dropped
+    excess = max(0, len(attributes) - most)
+    kept = dict(islice(attributes.items(), excess, None))  # the SDK would log a line for each that goes
+    bounded = BoundedAttributes(most, kept, immutable=False, max_value_len=limits.value_length)
+    bounded.dropped += excess + dropped
     return bounded

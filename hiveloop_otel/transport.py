@@ -291,6 +291,8 @@ class OTelTransport(Transport):
         """Export the spans of open tasks and actions as incomplete, and close the exporters."""
         ends = time.monotonic() + timeout
         self._export_open(ends)
+        if self._meters is not None:
+            self._meters.close()
         for outlet in self._outlets:
             outlet.close(max(0.0, ends - time.monotonic()))
 
@@ -310,8 +312,9 @@ class OTelTransport(Transport):
         """Start afresh in the child of a fork; the spans of open scopes stay with the parent."""
         self._scopes.renew()
         self._taken.clear()
-        if self._assembler is not None:
-            self._assembler.renew()
+        if self._meters is not None:
+            self._meters.renew()
+        self._assembler = self._meters = self._logs = None  # built anew when the child has something to tell
         for outlet in self._outlets:
             outlet.renew()
 

@@ -25,13 +25,17 @@ PATIENCE_SECONDS = 3.0
 @pytest.fixture(autouse=True)
 def fresh_hiveloop(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Isolate each test, whatever the environment and the test before it."""
-    for name in [n for n in os.environ if n.startswith("HIVELOOP_") and not n.startswith("HIVELOOP_TEST_")]:
+    for name in [name for name in os.environ if _matters(name)]:
         monkeypatch.delenv(name)
     before = set(threading.enumerate())
     _forget()
     yield
     _forget()
     _wait_for_threads(before)
+
+
+def _matters(name: str) -> bool:
+    return name.startswith(("HIVELOOP_", "OTEL_")) and not name.startswith("HIVELOOP_TEST_")
 
 
 @pytest.fixture

@@ -244,6 +244,19 @@ def test_what_others_write_onto_the_current_span_is_exported(traced: Maker) -> N
     span.set_attribute("too", "late")
 
 
+def test_too_many_attributes_of_others_do_not_push_ours_out(traced: Maker) -> None:
+    seen = traced()
+    with seen.agent.task("t"):
+        for number in range(128):
+            trace.get_current_span().set_attribute(f"key{number}", number)
+    top = seen.only("invoke_agent sales")
+    told = attributes(top)
+    assert len(told) == 128
+    assert told["gen_ai.operation.name"] == "invoke_agent"
+    assert told["hiveloop.task.status"] == "success"
+    assert top.dropped_attributes == len([key for key in told if not key.startswith("key")])
+
+
 def test_secrets_that_others_write_are_redacted(traced: Maker) -> None:
     seen = traced()
     with seen.agent.task("t"):
