@@ -17,6 +17,8 @@ from .test_examples import ENVIRONMENT, EXAMPLES, FILES, FOLDER, KEY, Told
 
 OTEL_EXAMPLES = [path.name for path in FILES if path.name not in EXAMPLES]
 PROGRAMS = [name for name in OTEL_EXAMPLES if not name.startswith("test_")]
+INBOUND = "inbound_framework.py"
+"""It takes spans in and sends none."""
 
 
 def only(sink: OtlpSink, name: str) -> ReceivedSpan:
@@ -61,14 +63,21 @@ def fastapi_httpx_nested(sink: OtlpSink) -> None:
     assert path("chat local-small")[0] == "invoke_agent writer INTERNAL"
 
 
+def inbound_framework(sink: OtlpSink) -> None:
+    assert sink.spans() == [], "what comes in does not go out again"
+
+
 PROMISES: dict[str, Callable[[OtlpSink], None]] = {
-    f"{check.__name__}.py": check for check in (otel_only, hiveboard_and_otel, fastapi_httpx_nested)
+    f"{check.__name__}.py": check
+    for check in (otel_only, hiveboard_and_otel, fastapi_httpx_nested, inbound_framework)
 }
 
 SHOWN = {
     "otel_only.py": ["execute_tool read_file", "client   chat local-small", "error.type=FileNotFoundError"],
     "hiveboard_and_otel.py": ["search_crm", " is trace ", "otel: 8 of 8 events delivered"],
+    INBOUND: ["task visit-17", "chat  local-small", "✗ read_purpose", "tools that a model picks at run time"],
     "fastapi_httpx_nested.py": ["A few words about tea.", "\n          POST /write (server)\n"],
+    "inbound_framework.py": ["task visit-17", "✗ read_purpose", "reader    │ ◆ chat  local-small", "17 out"],
 }
 """What a reader sees without a collector."""
 
@@ -82,7 +91,7 @@ def test_example_without_a_collector(example: str) -> None:
     assert [words for words in SHOWN[example] if words not in text] == []
 
 
-@pytest.mark.parametrize("example", PROGRAMS)
+@pytest.mark.parametrize("example", [name for name in PROGRAMS if name != INBOUND])
 def test_example_with_a_collector(example: str) -> None:
     with OtlpSink() as sink:
         collector = {"OTEL_EXPORTER_OTLP_ENDPOINT": sink.url}
@@ -109,6 +118,21 @@ def test_both_sides_of_the_example_have_the_same_ids() -> None:
     assert f"run {task['task_run_id']} is trace" in "\n".join(done.out)
 
 
+def test_spans_of_a_framework_arrive_at_a_board() -> None:
+    with ScriptedServer(key=KEY) as server:
+        account = {"HIVELOOP_API_KEY": KEY, "HIVELOOP_ENDPOINT": server.url}
+        done = run_program(FOLDER / INBOUND, environment={**ENVIRONMENT, **account})
+
+    assert (done.code, done.err) == (0, "")
+    assert (server.violations, server.repeats()) == ([], {})
+    told = Told(server)
+    assert told.agents == {"librarian", "reader"}
+    assert {event["project_id"] for event in told("task_completed")} == {"examples"}
+    assert len(told("task_completed")) == len(told("llm_call", model="local-small")) == 2
+    assert len(told("read_purpose:action_completed")) == 2
+    assert len(told("read_purpose:action_failed", exception_type="FileNotFoundError")) == 1
+
+
 def test_the_tests_to_copy_pass_and_can_fail(tmp_path: Path) -> None:
     original = (FOLDER / "test_agent_spans.py").read_text(encoding="utf-8")
     right, wrong = tmp_path / "test_right.py", tmp_path / "test_wrong.py"
@@ -130,4 +154,4 @@ def test_example_says_how_it_is_run_and_what_it_needs(example: str) -> None:
     program = "-m pytest " if example.startswith("test_") else ""
     assert f"    python {program}examples/{example}\n" in docstring
     assert 'pip install "hiveloop[otel]"' in docstring
-    assert "OTEL_EXPORTER_OTLP_ENDPOINT" in docstring
+    assert ("HIVELOOP_API_KEY" if example == INBOUND else "OTEL_EXPORTER_OTLP_ENDPOINT") in docstring

@@ -38,7 +38,7 @@ def test_an_unknown_command_names_the_known_ones(tmp_path: Path) -> None:
     [
         (
             "demo",
-            ["--path", "--endpoint", "--api-key", "--seconds", "--rounds", "--fast", "--jsonl", "--otlp"],
+            ["--path", "--endpoint", "--api-key", "--otlp", "--seconds", "--rounds", "--fast", "--no-color"],
         ),
         ("doctor", ["--endpoint", "--api-key", "--otlp", "--timeout", "--json"]),
     ],
