@@ -36,12 +36,14 @@ class Scope(NamedTuple):
         task: the task, or the action's task.
         action: None for a task.
         agent: whose task it is, by the name spans have for it; None for a task of the application's making.
+        correlation_id: of the task; the tasks of other agents inside it have the same.
     """
 
     context: contextvars.Context
     task: hiveloop.Task
     action: hiveloop.Action | None = None
     agent: str | None = None
+    correlation_id: str | None = None
 
 
 class Call(NamedTuple):

@@ -202,16 +202,17 @@ class HiveLoopSpanProcessor(SpanProcessor):
         context = contextvars.copy_context() if around is None else around.context.copy()
         run_id = self._run_id(record.identity, span.parent)
         label = facts.name if record.kind in AGENTS else span.name
-        is_session = facts.session_id is not None and around is None
+        inherited = None if around is None else around.correlation_id
+        correlation_id = facts.session_id or inherited or f"{record.identity.trace_id:032x}"
         task = context.run(
             agent.start_task,
-            facts.session_id if facts.session_id and is_session else _task_id(label, run_id),
+            facts.session_id if facts.session_id and around is None else _task_id(label, run_id),
             project=self._project,
             type=record.kind if record.kind in AGENTS else label,
             task_run_id=run_id,
-            correlation_id=facts.session_id or f"{record.identity.trace_id:032x}",
+            correlation_id=correlation_id,
         )
-        record.task = Scope(context, task, agent=facts.agent_name or agent.agent_id)
+        record.task = Scope(context, task, None, facts.agent_name or agent.agent_id, correlation_id)
 
     def _run_id(self, identity: SpanContext, parent: SpanContext | None) -> str:
         """Return the trace id as a UUID for the first task of a trace, so that either finds the other."""
@@ -289,7 +290,7 @@ def _begin_action(record: OpenSpan, facts: SpanFacts, around: Scope) -> None:
     context = around.context.copy()
     action = around.task.agent.track_context(facts.name)
     context.run(action.__enter__)
-    record.action = Scope(context, around.task, action, around.agent)
+    record.action = around._replace(context=context, action=action)
 
 
 # -- spans ------------------------------------------------------------------------------------
