@@ -162,6 +162,9 @@ class Assembler:
     def _start(self, event: Event, parts: Parts) -> None:
         work = self._work_of(event, starting=True)
         _ = work.span.context  # settled in order, from the outside in
+        around = self._around(event)
+        if around is not None and work.start_ns < around.start_ns:  # the wall clock was set back meanwhile
+            work.started = event._replace(time_ns=around.start_ns)
         if event.action is not None or not work.span.sampled or work.span.inherited:
             return
         if self._choices.pending == "logfire":
@@ -251,6 +254,13 @@ class Assembler:
     def _context_of(self, key: str) -> SpanContext | None:
         span = self._scopes.of(key)
         return self._closed.get(key) if span is None else span.context
+
+    def _around(self, event: Event) -> Work | None:
+        """The work on the scope that a starting action is in."""
+        if event.action is None:
+            return None
+        parent = event.action.parent_action_id
+        return (self._works.get(parent) if parent else None) or self._task_work(event)
 
     def _task_work(self, event: Event) -> Work | None:
         """The work on the task of an event, also from inside its actions."""
@@ -487,7 +497,7 @@ def _end_of(event: Event, work: Work) -> int:
     if work.start_missing:
         work.started = event._replace(time_ns=event.time_ns - duration)
         return event.time_ns
-    measured = work.start_ns + duration
+    measured = work.start_ns + duration + 999_999  # what it was rounded down by; children must fit in
     return event.time_ns if abs(event.time_ns - measured) < _CLOCK_TOLERANCE_NS else measured
 
 

@@ -532,3 +532,29 @@ def test_wrong_arguments_are_refused_with_the_fix(options: dict[str, Any], words
     with pytest.raises(hiveloop.HiveLoopConfigError, match="give") as refusal:
         OTelTransport(**options)
     assert words in str(refusal.value)
+
+
+def test_a_clock_that_is_set_back_turns_no_span_around(traced: Maker, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The wall clock is the only thing that is not real here."""
+    import time
+
+    seen, true_time, back = traced(), time.time_ns, 0
+
+    def stepped() -> int:
+        return true_time() - back
+
+    for module in ("hiveloop._task", "hiveloop._action", "hiveloop._agent"):
+        monkeypatch.setattr(f"{module}.time_ns", stepped)
+    with seen.agent.task("t") as task:
+        with seen.agent.track_context("before"):
+            pass
+        back = 3600 * 10**9
+        with seen.agent.track_context("after"):
+            task.llm_call("a", "gpt-4o", duration_ms=1)
+    top = seen.only("invoke_agent sales")
+    for span in seen.spans():
+        assert span.start_time is not None
+        assert span.end_time is not None
+        assert 0 <= span.end_time - span.start_time < 60 * 10**9, span.name
+        assert top.start_time <= span.start_time, span.name  # type: ignore[operator]
+        assert span.end_time <= top.end_time, span.name  # type: ignore[operator]
