@@ -26,7 +26,7 @@ AMPLE_QUEUE = 400_000
 STOCK_QUEUE = 2048
 """The SDK's own default."""
 BURST = 5_000
-_AMONG = 200
+_AMONG = 40
 """Calls between two looks at the clock; the workers are idle while they are made."""
 
 
@@ -95,7 +95,7 @@ def measure_caller(target: Any, endpoint: str, quick: bool) -> Sample:
 
 def _cpu_us(target: Any, call: Callable[[int], None], quick: bool) -> float:
     samples: list[float] = []
-    for _ in range(5 if quick else 40):
+    for _ in range(20 if quick else 200):
         target.settle()
         before = time.thread_time_ns()
         call(_AMONG)
