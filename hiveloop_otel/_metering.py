@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 __all__ = ["MeterSource", "meter_source"]
 
+SHORTEST_SHUTDOWN_SECONDS = 1.0
+
 
 class MeterSource:
     """Looks after a meter provider, which is made when the first event says what the resource is.
@@ -57,7 +59,9 @@ class MeterSource:
         """Export a last time, within `timeout` seconds, and end the threads that are ours."""
         provider = self._provider
         if provider is not None:
-            within(timeout, lambda: provider.shutdown(timeout * 1000), "meter_provider.shutdown")
+            # The SDK raises when it finds its own time over; ours is kept by not waiting any longer.
+            given = max(timeout, SHORTEST_SHUTDOWN_SECONDS) * 1000
+            within(timeout, lambda: provider.shutdown(given), "meter_provider.shutdown")
 
     def renew(self) -> None:
         """Forget what belongs to the parent; for the child of a fork."""
