@@ -13,6 +13,7 @@ import yaml
 
 from hiveloop_otel import HiveLoopSpanProcessor, OTelTransport, semconv
 
+from .everything import Exported, export_everything
 from .pages import DOCS, table_rows
 
 PAGES = DOCS / "otel"
@@ -52,6 +53,17 @@ def test_every_argument_is_in_the_table(page: str, kind: type) -> None:
     heading = "Options" if kind is OTelTransport else "Arguments"
     named = {name for row in table_rows(PAGES / page, heading) for name in re.findall(r"`(\w+)`", row[0])}
     assert named == set(inspect.signature(kind).parameters)
+
+
+def test_defaults_in_the_table_are_those_of_the_code() -> None:
+    rows = table_rows(PAGES / "index.md", "Options")
+    told = {name: row[1] for row in rows for name in re.findall(r"`(\w+)`", row[0])}
+    defaults = {name: each.default for name, each in inspect.signature(OTelTransport).parameters.items()}
+    given = {name: default for name, default in defaults.items() if default is not None}
+    assert len(given) > 8
+    for name, default in given.items():
+        shown = f'"{default}"' if isinstance(default, str) else str(default)
+        assert f"`{shown}`" == told[name], name
 
 
 def test_every_metric_and_its_attributes_are_in_the_table() -> None:
@@ -166,3 +178,100 @@ def test_policies_ask_for_attributes_that_exist() -> None:
     asked = set(re.findall(r"hiveloop\.[a-z_.]+", str(policies)))
     assert asked
     assert asked <= written
+
+
+# -- the tables tell the truth -------------------------------------------------------------------------
+
+NAME = re.compile(r"`((?:[a-z_]+)?\.[a-z_.]+(?:\{\w+\})?)(?:`|…)")
+KIND_OF_SPAN = {
+    "Attributes of tasks": ("invoke_agent sales",),
+    "Attributes of actions": ("execute_tool search", "decorated", "think"),
+    "Attributes of model calls": ("chat claude-sonnet-4-5",),
+}
+
+
+@pytest.fixture(scope="module")
+def exported() -> Exported:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HIVELOOP_STRICT", "1")
+        return export_everything()
+
+
+def full_names(cell: str) -> list[str]:
+    """Names in a cell; one that begins with a dot takes the place of the last part of the one before."""
+    names: list[str] = []
+    for name in NAME.findall(cell):
+        names.append(f"{names[-1].rpartition('.')[0]}{name}" if name.startswith(".") and names else name)
+    return names
+
+
+def is_written(name: str, written: set[str]) -> bool:
+    start, brace, _ = name.partition("{")
+    return any(key.startswith(start) for key in written) if brace or name.endswith(".") else name in written
+
+
+@pytest.mark.parametrize("heading", KIND_OF_SPAN)
+def test_attributes_of_spans_are_exported(exported: Exported, heading: str) -> None:
+    written = {key for span in KIND_OF_SPAN[heading] for key in exported.spans[span]}
+    named = {
+        name for row in table_rows(PAGES / "mapping.md", heading) for cell in row for name in full_names(cell)
+    }
+    assert len(named) > 5
+    assert [name for name in sorted(named) if not is_written(name, written)] == []
+
+
+def test_attributes_of_every_span_are_on_every_span(exported: Exported) -> None:
+    rows = table_rows(PAGES / "mapping.md", "Attributes of every span")
+    named = {name for row in rows for name in full_names(row[0])}
+    for span in ("execute_tool search", "chat claude-sonnet-4-5"):
+        assert named <= exported.spans[span]
+
+
+def test_attributes_of_events_are_exported(exported: Exported) -> None:
+    rows = table_rows(PAGES / "mapping.md", "Events")
+    assert len(rows) > 15
+    for row in rows:
+        event = full_names(row[1])[0].replace("{kind}", "house_rule")
+        assert event in exported.events, event
+        named = {event + name if name.startswith(".") else name for name in NAME.findall(row[2])}
+        assert sorted(named - exported.events[event]) == []
+
+
+def test_content_is_where_the_table_says(exported: Exported) -> None:
+    written = {key for keys in (*exported.spans.values(), *exported.events.values()) for key in keys}
+    rows = table_rows(PAGES / "mapping.md", "Content")
+    named = {name for row in rows for name in full_names(row[1])}
+    assert len(named) == 7
+    assert sorted(named - written) == []
+
+
+def test_logs_are_exported(exported: Exported) -> None:
+    named = {name for row in table_rows(PAGES / "mapping.md", "Logs") for name in full_names(row[0])}
+    assert len(named) == 5
+    assert sorted(named - exported.logs) == []
+
+
+def test_metrics_are_of_the_kind_and_unit_the_table_says(exported: Exported) -> None:
+    unseen = {"hiveloop.otel.spans.dropped", "hiveloop.agent.open_action.age"}
+    for row in table_rows(PAGES / "mapping.md", "Metrics"):
+        for name in full_names(row[0]):
+            if name in unseen:
+                continue
+            if name.endswith("{key}"):
+                name = f"{name.removesuffix('{key}')}mood"
+                row[2] = exported.metrics[name][1]
+            told = row[1].partition(",")[0], row[2]
+            assert exported.metrics.get(name) == told, name
+            further = {key for key in full_names(row[3]) if not key.startswith("error.")}
+            assert sorted(further - exported.metric_attributes[name]) == []
+
+
+def test_every_metric_exported_is_in_the_table(exported: Exported) -> None:
+    page = text_of("mapping.md")
+    own = {name for name in exported.metrics if not name.startswith("hiveloop.agent.state.")}
+    assert [name for name in sorted(own) if f"`{name}`" not in page] == []
+
+
+def test_the_resource_says_what_the_page_says(exported: Exported) -> None:
+    section = text_of("mapping.md").split("## Resource and scope\n")[1].split("\n## ")[0]
+    assert sorted(set(full_names(section)) - exported.resource) == []
