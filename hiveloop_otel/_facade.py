@@ -106,12 +106,12 @@ class ScopeSpan(Span):
 
     def _settled(self) -> SpanContext:
         # A loop, for actions can be nested deeper than Python may recurse.
-        unsettled = [self]
+        unsettled: list[ScopeSpan] = [self]
         while (above := unsettled[-1].unsettled_above()) is not None:
             unsettled.append(above)
-        for span in reversed(unsettled):
-            context = span.settle()
-        return context
+        for span in reversed(unsettled[1:]):
+            span.settle()
+        return self.settle()
 
     def unsettled_above(self) -> ScopeSpan | None:
         """Return the span above whose context must be known before this one's, if there is such."""

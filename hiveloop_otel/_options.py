@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeGuard
 
 from opentelemetry.sdk.resources import SERVICE_NAME, SERVICE_VERSION, Resource
 from opentelemetry.sdk.trace import sampling
@@ -45,7 +45,7 @@ def check_names(argument: str, value: object, allowed: Iterable[str] | None = No
     Raises:
         HiveLoopConfigError: there is something else among them.
     """
-    items: tuple[object, ...] = tuple(value) if isinstance(value, list | tuple | set | frozenset) else (None,)
+    items = list(value) if is_collection(value) else [None]
     listed = tuple(item for item in items if isinstance(item, str))
     if len(listed) < len(items):
         raise HiveLoopConfigError(f"{argument}={_shown(value)} is not valid: give a list of names")
@@ -55,7 +55,12 @@ def check_names(argument: str, value: object, allowed: Iterable[str] | None = No
     return listed
 
 
-def check_type(argument: str, value: object, kind: type, what: str) -> None:
+def is_collection(value: object) -> TypeGuard[Iterable[object]]:
+    """Tell whether a value is a list, a tuple or a set; a text is none."""
+    return isinstance(value, list | tuple | set | frozenset)
+
+
+def check_type(argument: str, value: object, kind: type | tuple[type, ...], what: str) -> None:
     """Refuse a value that is set and not of a type.
 
     Raises:
@@ -79,7 +84,14 @@ def captures_content(argument: bool | None) -> bool:
 def resource_of(
     service_name: str | None, service_version: str | None, resource: Resource | Mapping[str, object] | None
 ) -> Resource:
-    """Return who sends: arguments first, then the environment, then "hiveloop"."""
+    """Return who sends: arguments first, then the environment, then "hiveloop".
+
+    Raises:
+        HiveLoopConfigError: an argument is of the wrong type.
+    """
+    check_type("service_name", service_name, str, "a text")
+    check_type("service_version", service_version, str, "a text")
+    check_type("resource", resource, (Mapping, Resource), "a dict of attributes, or a Resource")
     if isinstance(resource, Resource):
         base = resource
     else:
@@ -106,8 +118,13 @@ def sampler_of(sampler: Sampler | None) -> Sampler | None:
 
     None means that all are kept. The variable's parent-based kinds mean the same here, since traces that
     others begin follow their decision anyway.
+
+    Raises:
+        HiveLoopConfigError: the argument is no sampler.
     """
     if sampler is not None:
+        if not callable(getattr(sampler, "should_sample", None)):
+            raise HiveLoopConfigError(f"sampler={_shown(sampler)} is not valid: give a sampler of the SDK")
         return sampler
     wanted = os.environ.get("OTEL_TRACES_SAMPLER", "").strip().lower().removeprefix("parentbased_")
     match wanted:

@@ -129,7 +129,8 @@ def bounded_events(events: list[SpanEvent], limits: Limits, dropped: int) -> Seq
     """Return events within the limit, in the SDK's list type when it has to tell how many were dropped."""
     if not dropped and len(events) <= limits.events:
         return events
-    listed: BoundedList[SpanEvent] = BoundedList.from_seq(limits.events, events)
+    listed = BoundedList[SpanEvent](limits.events)
+    listed.extend(events)
     listed.dropped += dropped
     return listed
 

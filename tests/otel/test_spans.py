@@ -524,6 +524,9 @@ def test_resource_tells_stage_group_and_service(traced: Maker, monkeypatch: pyte
         ({"narrative": 3}, "narrative=3"),
         ({"pending": "x"}, "pending='x'"),
         ({"copy_baggage": [1]}, "copy_baggage"),
+        ({"service_name": 3}, "service_name=3"),
+        ({"resource": "me"}, "resource='me'"),
+        ({"sampler": 0.5}, "sampler=0.5"),
     ],
 )
 def test_wrong_arguments_are_refused_with_the_fix(options: dict[str, Any], words: str) -> None:
@@ -534,7 +537,9 @@ def test_wrong_arguments_are_refused_with_the_fix(options: dict[str, Any], words
     assert words in str(refusal.value)
 
 
-def test_a_clock_that_is_set_back_turns_no_span_around(traced: Maker, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_clock_that_is_set_back_turns_no_span_around(
+    traced: Maker, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The wall clock is the only thing that is not real here."""
     import time
 
