@@ -13,6 +13,7 @@ on what an agent did rather than on how it looks as spans, and is at hand here a
 
 from __future__ import annotations
 
+import os
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -123,7 +124,8 @@ def capture_spans(**options: Any) -> Generator[SpanCapture]:
     """Capture the spans of everything that agents report inside the ``with`` block.
 
     It is a `hiveloop.testing.capture` with an `OTelTransport` beside it: `hiveloop.init` returns the
-    capturing client, whatever it is given, and nothing of the application needs to change.
+    capturing client, whatever it is given, and nothing of the application needs to change. No setting is read
+    from the environment.
 
     Args:
         **options: for `OTelTransport`, such as ``capture_content=True`` or ``llm_calls="event"``.
@@ -132,14 +134,22 @@ def capture_spans(**options: Any) -> Generator[SpanCapture]:
         HiveLoopConfigError: an option is not valid.
     """
     exporter = InMemorySpanExporter()
-    # Chosen here, since a test must not depend on the environment it runs in.
-    settings: dict[str, Any] = {"llm_calls": "both", "capture_content": False, **options}
-    with capture(transport=OTelTransport(span_exporter=exporter, **settings)) as seen:
+    with capture(transport=_transport(exporter, options)) as seen:
         traced = SpanCapture(exporter, seen)
         try:
             yield traced
         finally:
             traced.stop()
+
+
+def _transport(exporter: InMemorySpanExporter, options: dict[str, Any]) -> OTelTransport:
+    """Make a transport without the environment: a switch or a sampler in it must not decide about a test."""
+    ours = ("OTEL_", "HIVELOOP_OTEL_")
+    kept = {name: os.environ.pop(name) for name in list(os.environ) if name.startswith(ours)}
+    try:
+        return OTelTransport(span_exporter=exporter, **options)
+    finally:
+        os.environ.update(kept)
 
 
 def _key(span: ReadableSpan) -> tuple[int, int]:

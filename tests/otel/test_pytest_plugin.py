@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from typing import Any
@@ -118,9 +119,13 @@ def test_options_are_those_of_the_transport() -> None:
 def test_the_environment_decides_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HIVELOOP_OTEL_LLM_CALLS", "event")
     monkeypatch.setenv("OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT", "span_and_event")
+    monkeypatch.setenv("OTEL_SDK_DISABLED", "true")
+    monkeypatch.setenv("OTEL_TRACES_SAMPLER", "always_off")
+    before = dict(os.environ)
     with capture_spans() as traced:
         run_agent()
     assert traced.tree() == TREE
+    assert dict(os.environ) == before
     assert not any("Hi Ada" in str(span.attributes) for span in traced.spans())
 
 
