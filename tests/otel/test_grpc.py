@@ -131,7 +131,7 @@ def test_a_receiver_that_comes_back_is_found_at_once(sink: GrpcSink, target: Spa
         assert isinstance(send(target, timeout=2.0), Retry)
         assert time.monotonic() - started < 1.0
     sink.listen()
-    eventually(lambda: send(target, "after", timeout=2.0) == Delivered(), 3.0)
+    eventually(lambda: send(target, "after", timeout=2.0) == Delivered(), 0.5)
     assert sink.names() == {"before": 1, "after": 1}
 
 

@@ -26,7 +26,7 @@ from hiveloop.events import Event
 from hiveloop.stats import DropReason
 from hiveloop.transport import Batch, Delivered, Outcome
 from hiveloop_otel import OTelTransport
-from tests.faults.caller import balanced
+from tests.faults.caller import _runqueue_seconds, balanced
 from tests.faults.table import FAULTS, OUTAGES, Fault, seconds
 from tests.support.otlp import OtlpSink, poisoned_by
 from tests.support.otlp_grpc import GrpcAnswer, GrpcSink
@@ -102,10 +102,12 @@ class Worker:
 
     def _run(self) -> None:
         while not self._stop.wait(EVENTS_PER_TASK / EVENTS_PER_SECOND):
-            started = time.perf_counter()
+            started, delayed = time.perf_counter(), _runqueue_seconds()
             with self._agent.task(f"task-{self.tasks}") as task:
                 task.llm_call("reason", "gpt-4o", tokens_in=1200, tokens_out=350, cost=0.008)
-            self.slowest_seconds = max(self.slowest_seconds, time.perf_counter() - started)
+            elapsed = time.perf_counter() - started
+            # What the kernel gave to other programs is not our doing.
+            self.slowest_seconds = max(self.slowest_seconds, elapsed - (_runqueue_seconds() - delayed))
             self.tasks += 1
 
 

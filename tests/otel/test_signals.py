@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,12 +16,12 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
 from hiveloop import HiveLoopConfigError
-from hiveloop.transport import Delivered, Misconfigured
+from hiveloop.transport import Delivered, Misconfigured, Retry
 from hiveloop_otel._metering import MeterSource, meter_source
 from hiveloop_otel._metrics import Meters
 from hiveloop_otel._targets import log_target
 from tests.support.otlp import OtlpSink
-from tests.support.server import failing, hanging
+from tests.support.server import TlsAuthority, failing, hanging
 
 RESOURCE = Resource({"service.name": "tested"})
 EXPORTED = "hiveloop.otel.spans.exported"
@@ -138,6 +139,22 @@ def test_log_records_go_out_by_otlp(sink: OtlpSink) -> None:
     assert isinstance(target.export([_record("three")], 5.0), Misconfigured)
     target.renew()
     target.close(1.0)
+
+
+def test_log_records_trust_a_private_authority_by_variable(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    authority = TlsAuthority()
+    with OtlpSink(tls=authority.server_context()) as sink:
+        distrusting = log_target(enabled=True, endpoint=sink.url)
+        assert isinstance(distrusting.export([_record("one")], 5.0), Retry)
+        distrusting.close(1.0)
+        monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/etc/ssl/certs")  # must not win
+        certificate = authority.write_certificate(tmp_path / "ca.pem")
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_LOGS_CERTIFICATE", str(certificate))
+        trusting = log_target(enabled=True, endpoint=sink.url)
+        assert trusting.export([_record("one")], 5.0) == Delivered()
+        trusting.close(1.0)
 
 
 def test_an_exporter_of_the_application_gets_log_records() -> None:

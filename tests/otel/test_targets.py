@@ -336,6 +336,16 @@ def test_an_idle_connection_that_was_closed_is_replaced_at_once(sink: OtlpSink, 
     assert sink.names() == {"one": 1, "two": 1}
 
 
+def test_a_connection_that_closes_under_a_request_is_replaced_at_once(sink: OtlpSink, target: Target) -> None:
+    otlp = target(endpoint=sink.url)
+    assert send(otlp, "one") == Delivered()
+    sink.enqueue(closing())
+    assert send(otlp, "two") == Delivered()
+    sink.enqueue(closing(), closing())
+    assert isinstance(send(otlp, "three"), Retry), "once is enough"
+    assert sink.names() == {"one": 1, "two": 1}
+
+
 def test_a_span_that_cannot_be_encoded_is_refused_without_a_request(sink: OtlpSink, target: Target) -> None:
     outcome = send(target(endpoint=sink.url), "good", "\ud800")
     assert isinstance(outcome, Refused)
@@ -358,8 +368,10 @@ def test_our_failures_are_not_logged_by_the_exporter_and_those_of_others_are(
 def test_a_child_of_a_fork_connects_anew(sink: OtlpSink, target: Target) -> None:
     otlp = target(endpoint=sink.url)
     assert send(otlp, "one") == Delivered()
+    parents = vars(otlp)["_connected"]
     otlp.renew()
     assert send(otlp, "two") == Delivered()
+    assert len(sink._connections) == 2, f"the parent's is not used: {parents}"
     otlp.renew()
     otlp.close(1.0)
     assert sink.names() == {"one": 1, "two": 1}
