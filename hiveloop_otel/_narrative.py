@@ -337,6 +337,11 @@ def _custom(event: Event, payload: dict[str, Any], kind: str | None, options: Ma
     return told if finish is None else finish(told, data_of(event))
 
 
+def _runtime(told: Narrative, data: dict[str, Any]) -> Narrative:
+    # Every shutdown tells it for every agent: worth a log record, but no trace of its own.
+    return told._replace(traced=data.get("event") != "agent_stopped")
+
+
 def _plan(told: Narrative, data: dict[str, Any]) -> Narrative:
     on_task: Attributes = {}
     steps = data.get("steps")
@@ -380,6 +385,7 @@ def _composition(told: Narrative, _data: dict[str, Any]) -> Narrative:
 
 
 _FINISHES: dict[str, Callable[[Narrative, dict[str, Any]], Narrative]] = {
+    "runtime": _runtime,
     "plan_created": _plan,
     "plan_step": _step,
     "issue": _issue,

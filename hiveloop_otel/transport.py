@@ -11,10 +11,18 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
 from hiveloop._exit import renew_in_children
-from hiveloop._guard import logger
+from hiveloop._guard import logger, notice
 from hiveloop._version import __version__
 from hiveloop.events import AgentInfo, Event
-from hiveloop.transport import Batch, BatchLimits, Delivered, Outcome, Refused, Transport
+from hiveloop.transport import (
+    Batch,
+    BatchLimits,
+    Delivered,
+    Misconfigured,
+    Outcome,
+    Refused,
+    Transport,
+)
 
 from . import semconv as names
 from ._assembler import Assembler, Choices, Parts, shrunk
@@ -252,8 +260,16 @@ class OTelTransport(Transport):
                 return outcome
             warnings += outcome.warnings
             waiting.clear()
+            if waiting is prepared.spans:
+                self._spans_arrived(prepared)
         self._forget(prepared)
         return Delivered(warnings=warnings)
+
+    def _spans_arrived(self, load: _Load) -> None:
+        """Keep the spans from going out again, should the batch be halved for its log records."""
+        for event_id in load.event_ids:
+            if (known := self._taken.get(event_id)) is not None:
+                known[1].spans.clear()
 
     def _export(self, spans: Sequence[ReadableSpan], timeout: float) -> Outcome:
         outcome = self._target.export(spans, timeout)
@@ -262,7 +278,12 @@ class OTelTransport(Transport):
         return outcome
 
     def _export_logs(self, records: Sequence[Any], timeout: float) -> Outcome:
-        return self._log_target.export(records, timeout)
+        outcome = self._log_target.export(records, timeout)
+        if isinstance(outcome, Misconfigured):  # a receiver of traces only, say: spans go on
+            lost = len(records)
+            notice("otel logs", "hiveloop: otel: %d log records dropped: %s", lost, outcome.reason)
+            return Delivered()
+        return outcome
 
     def _rejected(self, count: int, reason: str) -> None:
         """The receiver took a request, but not all that was in it; which ones it does not say."""

@@ -176,3 +176,20 @@ def test_the_outcome_is_the_targets(kept: Kept) -> None:
     assert len(kept.records) == 2
     kept.exporter.shutdown()
     assert one.export([record], 1.0) == Retry("failed")
+
+
+def test_a_receiver_without_logs_costs_no_spans() -> None:
+    import hiveloop
+    from hiveloop_otel import OTelTransport
+    from tests.support.otlp import OtlpSink
+    from tests.support.server import accepting, failing
+
+    with OtlpSink() as sink:
+        sink.default = lambda request: failing(404) if request.path == "/v1/logs" else accepting()
+        hb = hiveloop.init(transport=OTelTransport(endpoint=sink.url, logs=True))
+        with hb.agent("a", heartbeat_interval=0).task("t") as task:
+            task.plan("goal", ["a"])
+        assert hb.flush(10)
+        assert sink.names() == {"invoke_agent a": 1}
+        assert hb.stats().transports["otel"].state == "ok"
+    hiveloop.reset()
