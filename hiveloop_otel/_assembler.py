@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from opentelemetry.sdk.trace import Event as SpanEvent
 from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.sdk.util import BoundedList
 from opentelemetry.trace import (
     Link,
     Span,
@@ -40,7 +41,15 @@ from ._llm import LlmCall, read_llm_call
 from ._narrative import Narrative, read_narrative
 from ._scopes import Scopes, key_of, outside_of
 from ._values import Attributes, Limits, clean_name
-from ._work import Work, bounded_attributes, bounded_events
+from ._work import (
+    FinishedSpan,
+    Work,
+    are_disjoint,
+    bounded_attributes,
+    bounded_events,
+    merged,
+    told_event,
+)
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.resources import Resource
@@ -98,6 +107,10 @@ class Parts(NamedTuple):
     logs: list[Any]
 
 
+_NOTHING = Parts([], [])
+"""Shared by most events: what is kept until it was delivered keeps the garbage collector busy, too."""
+
+
 class Assembler:
     """Assembles spans, log records and metrics from events; one thread at a time.
 
@@ -148,7 +161,7 @@ class Assembler:
             self._narrate(event, moment, parts)
         if self._meters is not None:
             self._meters.record(event, told)
-        return parts
+        return parts if parts.spans or parts.logs else _NOTHING
 
     def interrupt_all(self, now_ns: int) -> list[ReadableSpan]:
         """Return the spans of all open scopes as they are; children before their parents."""
@@ -282,19 +295,20 @@ class Assembler:
         task = self._task_work(event)
         if task is not None:
             task.count_call(call)
+        told = (call.attributes, event_identity(event))
         if work is not None:
             if not work.span.sampled:
                 return
             if self._choices.llm_calls != "span":
-                self._add_event(work, names.INFERENCE_DETAILS, call.attributes, event)
+                self._add_event(work, names.INFERENCE_DETAILS, told, event)
             if self._choices.llm_calls != "event":
                 outside, links = outside_of(work.span, moment)
                 parent = outside or work.span.context
-                parts.spans.append(self._llm_span(event, call, parent, links, work))
+                parts.spans.append(self._llm_span(event, call, told, parent, links, work))
             return
         outside, links = self._outside(event, moment)
         if _is_kept(outside):
-            parts.spans.append(self._llm_span(event, call, outside, links, None))
+            parts.spans.append(self._llm_span(event, call, told, outside, links, None))
 
     def _outside(self, event: Event, moment: Span) -> tuple[SpanContext | None, tuple[Link, ...]]:
         """Parent and links of what belongs to no open scope: the ended one, else the ambient span."""
@@ -307,6 +321,7 @@ class Assembler:
         self,
         event: Event,
         call: LlmCall,
+        told: tuple[Attributes, ...],
         parent: SpanContext | None,
         links: tuple[Link, ...],
         work: Work | None,
@@ -316,13 +331,12 @@ class Assembler:
         end = max(event.time_ns, earliest_ns)
         start = max(end - (call.duration_ns or 0), earliest_ns)
         status = _UNSET if call.error_type is None else Status(StatusCode.ERROR, call.error_message)
-        attributes = {**call.attributes, **event_identity(event), **whose}
         context = self._context(event, "llm", parent)
         return self._span(
             call.span_name,
             context,
             parent,
-            attributes,
+            (*told, whose),
             start,
             end,
             kind=SpanKind.CLIENT,
@@ -342,7 +356,8 @@ class Assembler:
         if work is not None:
             narrative = self._told(event, narrative, work)
             if narrative.traced and self._spans_events and work.span.sampled:
-                self._add_event(work, narrative.name, narrative.attributes, event)
+                told = (narrative.attributes, event_identity(event))
+                self._add_event(work, narrative.name, told, event)
             if narrative.name == names.PLAN_STEP and self._choices.plan_steps == "span":
                 self._plan_step(event, narrative, work, parts)
         if self._logs is not None and self._is_logged(event, narrative, outside=work is None):
@@ -390,14 +405,13 @@ class Assembler:
         parent = (self._task_work(event) or work).span.context
         context = self._context(started, "plan", parent)
         status = Status(StatusCode.ERROR) if done == "failed" else _UNSET
-        attributes = {**narrative.attributes, **work.identity}
+        told = (narrative.attributes, work.identity)
         name, end = f"plan_step {index}", max(event.time_ns, started.time_ns)
-        parts.spans.append(self._span(name, context, parent, attributes, started.time_ns, end, status=status))
+        parts.spans.append(self._span(name, context, parent, told, started.time_ns, end, status=status))
 
-    def _add_event(self, work: Work, name: str, attributes: Attributes, event: Event) -> None:
+    def _add_event(self, work: Work, name: str, told: tuple[Attributes, ...], event: Event) -> None:
         limits = self._choices.limits
-        told = bounded_attributes({**attributes, **event_identity(event)}, limits.event_attributes, limits)
-        work.add(SpanEvent(name, told, event.time_ns), limits.events)
+        work.add(told_event(name, told, event.time_ns, limits), limits.events)
 
     # -- spans ---------------------------------------------------------------------------------
 
@@ -407,7 +421,7 @@ class Assembler:
         if work.start_missing:
             work.totals[names.HIVELOOP_SPAN_START_MISSING] = True
         # What others set comes first: when there is too much, the first go.
-        attributes = {**work.attributes_of_others(), **content.attributes, **work.totals, **work.identity}
+        told = (work.attributes_of_others(), content.attributes, work.totals, work.identity)
         name = content.name if span.name is None else clean_name(span.name)
         status = span.status or _UNSET
         if content.error_type is not None:
@@ -416,7 +430,7 @@ class Assembler:
             name,
             span.context,
             span.parent,
-            attributes,
+            told,
             work.start_ns,
             end_ns,
             status=status,
@@ -428,30 +442,29 @@ class Assembler:
     def _instant(
         self, event: Event, narrative: Narrative, parent: SpanContext | None, links: tuple[Link, ...]
     ) -> ReadableSpan:
-        attributes = {**narrative.attributes, **event_identity(event), **identity(event, self._mapping)}
+        told = (narrative.attributes, event_identity(event), identity(event, self._mapping))
         context, at = self._context(event, "event", parent), event.time_ns
-        return self._span(narrative.name, context, parent, attributes, at, at, links=links)
+        return self._span(narrative.name, context, parent, told, at, at, links=links)
 
     def _pending_span(self, work: Work) -> ReadableSpan:
         """A sign of a task that has only started, in the way Logfire shows such."""
         span, content = work.span, task_content(work.started, self._mapping)
         above = 0 if span.parent is None else span.parent.span_id
-        attributes = {
-            **content.attributes,
+        sign: Attributes = {
             "logfire.span_type": "pending_span",
             "logfire.pending_parent_id": f"{above:016x}",
-            **work.identity,
         }
         context = self._context(work.started, "pending", span.context)
         at = work.start_ns
-        return self._span(content.name, context, span.context, attributes, at, at)
+        told = (content.attributes, sign, work.identity)
+        return self._span(content.name, context, span.context, told, at, at)
 
     def _span(
         self,
         name: str,
         context: SpanContext,
         parent: SpanContext | None,
-        attributes: Attributes,
+        parts: tuple[Attributes, ...],
         start_ns: int,
         end_ns: int,
         *,
@@ -462,12 +475,14 @@ class Assembler:
         dropped: int = 0,
     ) -> ReadableSpan:
         limits = self._choices.limits
-        return ReadableSpan(
+        attributes = merged(parts)
+        bounded = bounded_attributes(attributes, limits.span_attributes, limits, dropped)
+        span = FinishedSpan(
             name,
             context,
             parent,
             self._resource,
-            bounded_attributes(attributes, limits.span_attributes, limits, dropped),
+            bounded,
             events,
             links[-limits.links :] if limits.links else (),
             kind,
@@ -477,6 +492,9 @@ class Assembler:
             end_ns,
             self._scope,
         )
+        if bounded is attributes and are_disjoint(parts, attributes) and type(events) is not BoundedList:
+            span.parts = parts
+        return span
 
 
 def _valid(span: Span) -> SpanContext | None:

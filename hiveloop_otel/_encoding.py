@@ -1,14 +1,16 @@
 """Spans as the body of an OTLP request.
 
-Every piece is encoded by protobuf itself. What is ours is to put the pieces together, since the encodings of
-a message's fields may simply be joined, and to remember those of attributes: most of them come again on
-every span of a task. The SDK's encoder makes several objects for each attribute each time, and costs several
-times as much. Source: protobuf encoding, "Message Structure"; OTLP, "ExportTraceServiceRequest".
+Spans are written by hand, since that costs a quarter of making protobuf's objects for them; what spans seldom
+have is left to protobuf, which works since the encodings of a message's fields may simply be joined. The
+encodings of attributes are remembered: most come again on every span of a task. The tests compare every
+piece with what the SDK makes of it.
+Source: protobuf encoding, "Message Structure"; OTLP, "ExportTraceServiceRequest".
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from struct import Struct
 from typing import Any
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
@@ -22,111 +24,16 @@ from opentelemetry.trace import Status as SpanStatus
 
 from hiveloop._shape import is_list
 
+from ._values import Attributes
+from ._work import FinishedSpan, ToldEvent
+
 __all__ = ["encode_spans"]
 
 _MOST_KNOWN = 8192
 _LONGEST_KNOWN = 128
-"""Longest text, in characters, whose encoding is remembered."""
-_SCALARS: dict[type, str] = {str: "string_value", bool: "bool_value", int: "int_value", float: "double_value"}
-_STATUS = {
-    StatusCode.UNSET: Status.STATUS_CODE_UNSET,
-    StatusCode.OK: Status.STATUS_CODE_OK,
-    StatusCode.ERROR: Status.STATUS_CODE_ERROR,
-}
-_UNSET = Status()
-_KINDS = {
-    SpanKind.INTERNAL: Span.SPAN_KIND_INTERNAL,
-    SpanKind.SERVER: Span.SPAN_KIND_SERVER,
-    SpanKind.CLIENT: Span.SPAN_KIND_CLIENT,
-    SpanKind.PRODUCER: Span.SPAN_KIND_PRODUCER,
-    SpanKind.CONSUMER: Span.SPAN_KIND_CONSUMER,
-}
-_LOCAL = SpanFlags.SPAN_FLAGS_CONTEXT_HAS_IS_REMOTE_MASK
-_REMOTE = _LOCAL | SpanFlags.SPAN_FLAGS_CONTEXT_IS_REMOTE_MASK
-_EVENTS = Span.DESCRIPTOR.fields_by_name["events"].number
-_SPANS = ScopeSpans.DESCRIPTOR.fields_by_name["spans"].number
-_SCOPES = ResourceSpans.DESCRIPTOR.fields_by_name["scope_spans"].number
-_RESOURCES = ExportTraceServiceRequest.DESCRIPTOR.fields_by_name["resource_spans"].number
+"""Longest attribute, in bytes, whose encoding is remembered."""
 
-
-def encode_spans(spans: Sequence[ReadableSpan]) -> bytes:
-    """Return an ``ExportTraceServiceRequest`` as bytes.
-
-    Args:
-        spans: of one resource and one instrumentation scope, as all spans of a transport are.
-    """
-    return _field(_RESOURCES, _resource_spans(spans)) if spans else b""
-
-
-def _resource_spans(spans: Sequence[ReadableSpan]) -> bytes:
-    resource, scope = spans[0].resource, spans[0].instrumentation_scope
-    head = ResourceSpans(
-        resource=Resource(attributes=_key_values(resource.attributes)), schema_url=resource.schema_url
-    )
-    inner = ScopeSpans()
-    if scope is not None:
-        inner.scope.CopyFrom(InstrumentationScope(name=scope.name, version=scope.version or ""))
-        inner.schema_url = scope.schema_url or ""
-    pieces = [inner.SerializeToString(), *[_field(_SPANS, _span(span)) for span in spans]]
-    return b"".join((head.SerializeToString(), _field(_SCOPES, b"".join(pieces))))
-
-
-def _span(span: ReadableSpan) -> bytes:
-    context, parent, status = span.context, span.parent, span.status
-    assert context is not None  # noqa: S101 - ours always have one
-    head = Span(
-        trace_id=context.trace_id.to_bytes(16, "big"),
-        span_id=context.span_id.to_bytes(8, "big"),
-        parent_span_id=b"" if parent is None else parent.span_id.to_bytes(8, "big"),
-        name=span.name,
-        kind=_KINDS[span.kind],
-        start_time_unix_nano=span.start_time or 0,
-        end_time_unix_nano=span.end_time or 0,
-        status=_UNSET if status.status_code is StatusCode.UNSET else _status(status),
-        flags=_flags(parent),
-    )
-    if context.trace_state:
-        head.trace_state = context.trace_state.to_header()
-    if span.links:
-        head.links.extend([_link(link) for link in span.links])
-    if span.dropped_attributes or span.dropped_events or span.dropped_links:
-        head.dropped_attributes_count = span.dropped_attributes
-        head.dropped_events_count = span.dropped_events
-        head.dropped_links_count = span.dropped_links
-    pieces = [head.SerializeToString(), *_of_spans.encoded(span.attributes)]
-    pieces += [_field(_EVENTS, _event(event)) for event in span.events]
-    return b"".join(pieces)
-
-
-def _status(status: SpanStatus) -> Status:
-    return Status(code=_STATUS[status.status_code], message=status.description or "")
-
-
-def _event(event: SpanEvent) -> bytes:
-    head = Span.Event(
-        name=event.name,
-        time_unix_nano=event.timestamp or 0,
-        dropped_attributes_count=event.dropped_attributes,
-    )
-    return b"".join((head.SerializeToString(), *_of_events.encoded(event.attributes)))
-
-
-def _link(link: Link) -> Span.Link:
-    return Span.Link(
-        trace_id=link.context.trace_id.to_bytes(16, "big"),
-        span_id=link.context.span_id.to_bytes(8, "big"),
-        attributes=_key_values(link.attributes),
-        flags=_flags(link.context),
-    )
-
-
-def _flags(context: SpanContext | None) -> int:
-    return _REMOTE if context is not None and context.is_remote else _LOCAL
-
-
-def _field(number: int, content: bytes) -> bytes:
-    """A message inside another: tag, length, content."""
-    return b"%c%b%b" % (number << 3 | 2, _varint(len(content)), content)
+# -- the wire format --------------------------------------------------------------------------
 
 
 def _varint(number: int) -> bytes:
@@ -138,53 +45,198 @@ def _varint(number: int) -> bytes:
     return bytes(digits)
 
 
+_WIRE_TYPES = {"bool": 0, "int64": 0, "enum": 0, "double": 1, "fixed64": 1, "fixed32": 5}
+
+
+def _tag(message: Any, name: str) -> bytes:
+    """What a field starts with: its number, and how its length is told."""
+    field = message.DESCRIPTOR.fields_by_name[name]
+    kinds = {getattr(field, f"TYPE_{kind.upper()}"): wire for kind, wire in _WIRE_TYPES.items()}
+    return _varint(field.number << 3 | kinds.get(field.type, 2))
+
+
+_LENGTHS = tuple(map(_varint, range(1024)))
+
+
+def _sized(content: bytes) -> bytes:
+    """Content after its length."""
+    size = len(content)
+    return (_LENGTHS[size] if size < 1024 else _varint(size)) + content
+
+
+_RESOURCE_SPANS = _tag(ExportTraceServiceRequest, "resource_spans")
+_RESOURCE, _RESOURCE_ATTRIBUTES = _tag(ResourceSpans, "resource"), _tag(Resource, "attributes")
+_SCOPE_SPANS = _tag(ResourceSpans, "scope_spans")
+_SPANS = _tag(ScopeSpans, "spans")
+
+_TRACE_ID = _tag(Span, "trace_id") + b"\x10"
+_SPAN_ID = _tag(Span, "span_id") + b"\x08"
+_PARENT_ID = _tag(Span, "parent_span_id") + b"\x08"
+_NAME = _tag(Span, "name")
+_STATUS = _tag(Span, "status")
+_ATTRIBUTES = _tag(Span, "attributes")
+_EVENTS = _tag(Span, "events")
+_START, _END = _tag(Span, "start_time_unix_nano"), _tag(Span, "end_time_unix_nano")
+_times = Struct(f"<{len(_START)}sQ{len(_END)}sQ").pack
+
+_EVENT_TIME = _tag(Span.Event, "time_unix_nano")
+_EVENT_NAME = _tag(Span.Event, "name")
+_EVENT_ATTRIBUTES = _tag(Span.Event, "attributes")
+_time = Struct(f"<{len(_EVENT_TIME)}sQ").pack
+
+_LINKS, _LINK_ATTRIBUTES = _tag(Span, "links"), _tag(Span.Link, "attributes")
+
+_KEY, _VALUE = _tag(KeyValue, "key"), _tag(KeyValue, "value")
+_TEXT, _INT, _DOUBLE = (_tag(AnyValue, f"{kind}_value") for kind in ("string", "int", "double"))
+_ARRAY, _ITEM = _tag(AnyValue, "array_value"), _tag(ArrayValue, "values")
+_FALSE, _TRUE = (_tag(AnyValue, "bool_value") + digit for digit in (b"\x00", b"\x01"))
+_double = Struct(f"<{len(_DOUBLE)}sd").pack
+
+_KINDS = {
+    kind: Span(kind=Span.SpanKind.Value(f"SPAN_KIND_{kind.name}")).SerializeToString() for kind in SpanKind
+}
+_CODES = {code: Status.StatusCode.Value(f"STATUS_CODE_{code.name}") for code in StatusCode}
+_UNSET = _STATUS + _sized(b"")
+_LOCAL = SpanFlags.SPAN_FLAGS_CONTEXT_HAS_IS_REMOTE_MASK
+_REMOTE = _LOCAL | SpanFlags.SPAN_FLAGS_CONTEXT_IS_REMOTE_MASK
+_FLAGS = {flags: Span(flags=flags).SerializeToString() for flags in (_LOCAL, _REMOTE)}
+
+# -- spans ------------------------------------------------------------------------------------
+
+_Seen = dict[int, list[bytes]]
+"""Encoded parts of attributes by identity: within one request, which keeps them alive."""
+
+
+def encode_spans(spans: Sequence[ReadableSpan]) -> bytes:
+    """Return an ``ExportTraceServiceRequest`` as bytes.
+
+    Args:
+        spans: of one resource and one instrumentation scope, as all spans of a transport are.
+    """
+    return _RESOURCE_SPANS + _sized(_resource_spans(spans)) if spans else b""
+
+
+def _resource_spans(spans: Sequence[ReadableSpan]) -> bytes:
+    resource, scope = spans[0].resource, spans[0].instrumentation_scope
+    sender = _RESOURCE_ATTRIBUTES.join((b"", *_encoded(resource.attributes)))
+    inner = ScopeSpans()
+    if scope is not None:
+        inner.scope.CopyFrom(InstrumentationScope(name=scope.name, version=scope.version or ""))
+        inner.schema_url = scope.schema_url or ""
+    seen: _Seen = {}
+    scope_spans = _SPANS.join([inner.SerializeToString(), *[_sized(_span(span, seen)) for span in spans]])
+    head = ResourceSpans(schema_url=resource.schema_url).SerializeToString()
+    return b"".join((_RESOURCE, _sized(sender), head, _SCOPE_SPANS, _sized(scope_spans)))
+
+
+def _span(span: ReadableSpan, seen: _Seen) -> bytes:
+    context, parent, status = span.context, span.parent, span.status
+    assert context is not None  # noqa: S101 - ours always have one
+    head = [
+        _TRACE_ID,
+        context.trace_id.to_bytes(16, "big"),
+        _SPAN_ID,
+        context.span_id.to_bytes(8, "big"),
+        _NAME,
+        _sized(span.name.encode()),
+        _KINDS[span.kind],
+        _times(_START, span.start_time or 0, _END, span.end_time or 0),
+        _UNSET if status.status_code is StatusCode.UNSET else _STATUS + _sized(_status(status)),
+        _FLAGS[_flags(parent)],
+    ]
+    if parent is not None:
+        head += (_PARENT_ID, parent.span_id.to_bytes(8, "big"))
+    parts = span.parts if isinstance(span, FinishedSpan) else ()
+    if not parts or context.trace_state or span.links:
+        head.append(_seldom(span, context))
+    body = _ATTRIBUTES.join((b"".join(head), *_pieces(parts, span.attributes, seen)))
+    events = span.events
+    return _EVENTS.join((body, *[_sized(_event(event, seen)) for event in events])) if events else body
+
+
+def _status(status: SpanStatus) -> bytes:
+    told = Status(code=_CODES[status.status_code], message=status.description or "")
+    encoded: bytes = told.SerializeToString()
+    return encoded
+
+
+def _seldom(span: ReadableSpan, context: SpanContext) -> bytes:
+    rest = Span(
+        trace_state=context.trace_state.to_header(),
+        dropped_attributes_count=span.dropped_attributes,
+        dropped_events_count=span.dropped_events,
+        dropped_links_count=span.dropped_links,
+    )
+    return _LINKS.join((rest.SerializeToString(), *[_sized(_link(link)) for link in span.links]))
+
+
+def _link(link: Link) -> bytes:
+    head = Span.Link(
+        trace_id=link.context.trace_id.to_bytes(16, "big"),
+        span_id=link.context.span_id.to_bytes(8, "big"),
+        flags=_flags(link.context),
+    )
+    return _LINK_ATTRIBUTES.join((head.SerializeToString(), *_encoded(link.attributes or {})))
+
+
+def _flags(context: SpanContext | None) -> int:
+    return _REMOTE if context is not None and context.is_remote else _LOCAL
+
+
+def _event(event: SpanEvent, seen: _Seen) -> bytes:
+    head = b"".join((_EVENT_NAME, _sized(event.name.encode()), _time(_EVENT_TIME, event.timestamp or 0)))
+    parts = event.parts if isinstance(event, ToldEvent) else ()
+    if not parts and (dropped := event.dropped_attributes):
+        head += Span.Event(dropped_attributes_count=dropped).SerializeToString()
+    return _EVENT_ATTRIBUTES.join((head, *_pieces(parts, event.attributes, seen)))
+
+
 # -- attributes -------------------------------------------------------------------------------
 
-
-class _Attributes:
-    """Encodes attributes as a field of one message, and remembers those that are short."""
-
-    def __init__(self, message: Any) -> None:
-        self._message = message
-        self._known: dict[tuple[str, object, type], bytes] = {}
-
-    def encoded(self, attributes: Mapping[str, Any] | None) -> list[bytes]:
-        """Return the encodings of all attributes."""
-        known, pieces = self._known, list[bytes]()
-        for key, value in (attributes or {}).items():
-            kind = value.__class__  # since 1, 1.0 and True are equal
-            if kind in _SCALARS:
-                pieces.append(known.get((key, value, kind)) or self._remember(key, value, kind))
-            else:
-                pieces.append(self._encoded(key, value))
-        return pieces
-
-    def _remember(self, key: str, value: Any, kind: type) -> bytes:
-        encoded = self._encoded(key, value)
-        if len(encoded) <= _LONGEST_KNOWN:
-            if len(self._known) >= _MOST_KNOWN:
-                self._known.clear()
-            self._known[key, value, kind] = encoded
-        return encoded
-
-    def _encoded(self, key: str, value: Any) -> bytes:
-        message = self._message(attributes=[KeyValue(key=key, value=_any_value(value))])
-        encoded: bytes = message.SerializeToString()
-        return encoded
+_known: dict[tuple[str, Any, type], bytes] = {}
 
 
-_of_spans = _Attributes(Span)
-_of_events = _Attributes(Span.Event)
+def _pieces(parts: Sequence[Attributes], whole: Mapping[str, Any] | None, seen: _Seen) -> list[bytes]:
+    """Return the encodings of all attributes, without tags: a part may be on a span and on an event."""
+    if not parts:
+        return _encoded(whole or {})
+    pieces: list[bytes] = []
+    for part in parts:
+        encoded = seen.get(id(part))
+        if encoded is None:
+            encoded = seen[id(part)] = _encoded(part)
+        pieces += encoded
+    return pieces
 
 
-def _key_values(attributes: Mapping[str, Any] | None) -> list[KeyValue]:
-    return [KeyValue(key=key, value=_any_value(value)) for key, value in (attributes or {}).items()]
+def _encoded(attributes: Mapping[str, Any]) -> list[bytes]:
+    known = _known  # the class is in the key since 1, 1.0 and True are equal
+    return [
+        known.get((key, value, value.__class__)) or _remember(key, value) for key, value in attributes.items()
+    ]
 
 
-def _any_value(value: Any) -> AnyValue:
-    field = _SCALARS.get(value.__class__)
-    if field is not None:
-        return AnyValue(**{field: value})
+def _remember(key: str, value: Any) -> bytes:
+    encoded = _sized(b"".join((_KEY, _sized(key.encode()), _VALUE, _sized(_any(value)))))
+    # What is in a tuple may be equal without being the same, too.
+    if len(encoded) <= _LONGEST_KNOWN and value.__class__ is not tuple:
+        if len(_known) >= _MOST_KNOWN:
+            _known.clear()
+        _known[key, value, value.__class__] = encoded
+    return encoded
+
+
+def _any(value: Any) -> bytes:
+    """The content of an ``AnyValue``."""
+    kind = value.__class__
+    if kind is str:
+        return _TEXT + _sized(value.encode())
+    if kind is bool:
+        return _TRUE if value else _FALSE
+    if kind is int:
+        return _INT + _varint(value & 0xFFFF_FFFF_FFFF_FFFF)
+    if kind is float:
+        return _double(_DOUBLE, value)
     if is_list(value):
-        return AnyValue(array_value=ArrayValue(values=[_any_value(item) for item in value]))
-    return AnyValue(string_value=str(value))
+        return _ARRAY + _sized(b"".join([_ITEM + _sized(_any(item)) for item in value]))
+    return _TEXT + _sized(str(value).encode())

@@ -8,6 +8,7 @@ from itertools import islice
 
 from opentelemetry.attributes import BoundedAttributes
 from opentelemetry.sdk.trace import Event as SpanEvent
+from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.util import BoundedList
 
 from hiveloop._redact import redact_text
@@ -18,11 +19,32 @@ from ._facade import Note, ScopeSpan
 from ._llm import LlmCall
 from ._values import Attributes, Limits, clean_attributes, clean_name
 
-__all__ = ["Work", "bounded_attributes", "bounded_events"]
+__all__ = ["FinishedSpan", "ToldEvent", "Work", "bounded_attributes", "bounded_events", "told_event"]
 
 _MOST_PENDING = 100
 """Requests for approval of one task that wait for an answer, and started steps of its plan."""
 _LOUD = frozenset(("error",))
+
+
+class FinishedSpan(ReadableSpan):
+    """A span that also tells what its attributes were put together from.
+
+    Attributes:
+        parts: disjoint; one that several spans share is the same object in each, so that it need be encoded
+            once only. Empty when anything was left out of the span.
+    """
+
+    parts: tuple[Attributes, ...] = ()
+
+
+class ToldEvent(SpanEvent):
+    """An event of a span that also tells what its attributes were put together from.
+
+    Attributes:
+        parts: as those of `FinishedSpan`.
+    """
+
+    parts: tuple[Attributes, ...] = ()
 
 
 class Work:
@@ -99,9 +121,9 @@ class Work:
 
     def events(self, limits: Limits) -> Sequence[SpanEvent]:
         """Return the span's events, oldest first; ours, and those others added."""
-        noted = [_noted(note) for note in self.span.notes]
-        events = [*self._events, *noted]
-        if noted:
+        events = list(self._events)
+        if self.span.notes:
+            events += map(_noted, self.span.notes)
             events.sort(key=lambda event: event.timestamp or 0)
         return bounded_events(events, limits, self.dropped_events + self.span.dropped_notes)
 
@@ -133,6 +155,30 @@ def bounded_events(events: list[SpanEvent], limits: Limits, dropped: int) -> Seq
     listed.extend(events)
     listed.dropped += dropped
     return listed
+
+
+def told_event(name: str, parts: tuple[Attributes, ...], time_ns: int, limits: Limits) -> SpanEvent:
+    """Return an event of a span with attributes put together from parts."""
+    attributes = merged(parts)
+    bounded = bounded_attributes(attributes, limits.event_attributes, limits)
+    event = ToldEvent(name, bounded, time_ns)
+    if bounded is attributes and are_disjoint(parts, attributes):
+        event.parts = parts
+    return event
+
+
+def merged(parts: tuple[Attributes, ...]) -> Attributes:
+    """Return all attributes of the parts; of those with the same name the last."""
+    first, *others = parts
+    attributes = first.copy()
+    for part in others:
+        attributes.update(part)
+    return attributes
+
+
+def are_disjoint(parts: tuple[Attributes, ...], whole: Attributes) -> bool:
+    """Tell whether each attribute of the `whole` is in one of its parts only."""
+    return len(whole) == sum(map(len, parts))
 
 
 def bounded_attributes(
