@@ -18,6 +18,7 @@ __all__ = [
     "AGENT_NAME",
     "AGENT_NODE",
     "AGENT_VERSION",
+    "AI_SCOPES",
     "CACHE_CREATION",
     "CACHE_READ",
     "COST",
@@ -40,6 +41,7 @@ __all__ = [
     "PROVIDERS",
     "REASONING",
     "RESPONSE_MODEL",
+    "SAYS_NOTHING",
     "SCOPES",
     "SESSION",
     "SIGNS",
@@ -335,7 +337,7 @@ KINDS: dict[str, Kind] = {
     "ai.streamobject": "agent",
     "ai.embed": "step",
     "ai.embedmany": "step",
-    "create_agent": "step",
+    "create_agent": "other",
     "chain": "step",
     "task": "step",
     "guardrail": "step",
@@ -343,10 +345,12 @@ KINDS: dict[str, Kind] = {
     "prompt": "step",
     "parser": "step",
     "decision": "step",
-    "unknown": "other",
-    "span": "other",
-    "event": "other",
 }
+SAYS_NOTHING = frozenset(("unknown", "span", "event"))
+"""Values of them that leave it open."""
+AI_SCOPES = ("openinference.",)
+"""Beginnings of the names of instrumentations all of whose spans are about AI, and say only at their end what
+they are about."""
 VECTOR_STORES = frozenset(
     ("pinecone", "chroma", "chromadb", "qdrant", "milvus", "weaviate", "marqo", "lancedb", "pgvector")
 )

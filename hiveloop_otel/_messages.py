@@ -152,9 +152,11 @@ def tool_arguments(attributes: Attributes, events: SpanEvents = ()) -> dict[str,
     if value is None:
         return None
     tree = parsed(value)
-    if is_dict(tree):
-        return {str(key): item for key, item in tree.items()}
-    return {"input": shown(tree)}
+    if not is_dict(tree):
+        return {"input": shown(tree)}
+    inner = tree.get("inputs")
+    named = inner if is_dict(inner) and "input_str" in tree else tree  # as OpenLLMetry dumps a LangChain call
+    return {str(key): item for key, item in named.items()}
 
 
 def tool_result(attributes: Attributes, events: SpanEvents = ()) -> str | None:
@@ -165,6 +167,11 @@ def tool_result(attributes: Attributes, events: SpanEvents = ()) -> str | None:
     if value is None:
         return None
     tree = parsed(value)
+    if is_dict(tree):
+        told = tree["output"] if is_dict(tree.get("output")) else tree
+        message = _bare(told)
+        if message is not told:
+            return _content(message.get("content"), _DEPTH)[:LONGEST_TEXT]
     return shown(tree if isinstance(tree, str) else value)
 
 
@@ -267,8 +274,7 @@ def _walk(tree: object, depth: int) -> Iterator[_Message]:
         for item in tree[-_MOST_MESSAGES:]:
             yield from _walk(item, depth - 1)
     elif is_dict(tree):
-        inner = tree.get("kwargs")
-        message = _message(inner if is_dict(inner) else tree)
+        message = _message(_bare(tree))
         if message is not None:
             yield message
             return
@@ -277,6 +283,15 @@ def _walk(tree: object, depth: int) -> Iterator[_Message]:
             yield from _walk(tree[key], depth - 1)
     elif isinstance(tree, str):
         yield _Message("", tree)
+
+
+def _bare(tree: dict[str, Any]) -> dict[str, Any]:
+    """A message without the wrapping in which LangChain dumps one."""
+    for key in ("kwargs", "data"):
+        inner = tree.get(key)
+        if is_dict(inner) and ("lc" in tree or "type" in tree or "id" in tree):
+            return inner
+    return tree
 
 
 def _message(tree: dict[str, Any]) -> _Message | None:

@@ -1,4 +1,4 @@
-"""The spans of others that are open, what was opened for them in HiveLoop, and which model calls count.
+"""The spans of others that are open, what was opened for them in HiveLoop, and which is around which.
 
 Everything here is called under the lock of `HiveLoopSpanProcessor`.
 """
@@ -11,20 +11,28 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import hiveloop
 
-from .reader import Kind, SpanFacts
+from .reader import Kind, SpanFacts, is_about_ai, kind_of_span
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan
     from opentelemetry.trace import SpanContext
 
-__all__ = ["AGENTS", "MODELS", "TOOLS", "Call", "OpenSpan", "Scope", "ambient_scope", "counted", "entered"]
+__all__ = [
+    "AGENTS",
+    "MODELS",
+    "TOOLS",
+    "Call",
+    "OpenSpan",
+    "Scope",
+    "ambient_scope",
+    "kind_so_far",
+    "nearest",
+    "scope_name",
+]
 
 AGENTS: frozenset[Kind] = frozenset(("agent", "workflow"))
 TOOLS: frozenset[Kind] = frozenset(("tool", "retrieval"))
 MODELS: frozenset[Kind] = frozenset(("llm", "embedding"))
-_BOUNDARIES: frozenset[Kind] = frozenset(("agent", "workflow", "tool"))
-"""Spans that are not about the same call of a model as one inside them."""
-_MOST_WAITING = 1_000
 _LONGEST_CHAIN = 100
 
 
@@ -47,12 +55,25 @@ class Scope(NamedTuple):
 
 
 class Call(NamedTuple):
-    """A call of a model, to be reported in the scope it was made in."""
+    """A call of a model, to be reported in the scope it was made in.
+
+    Attributes:
+        scope: the scope.
+        facts: what the span told.
+        span: the ended span.
+        identity: its ids.
+    """
 
     scope: Scope
     facts: SpanFacts
-    duration_ms: int
+    span: ReadableSpan
     identity: SpanContext
+
+    @property
+    def times_ns(self) -> tuple[int, int]:
+        """Start and end, nanoseconds since the epoch."""
+        start, end = self.span.start_time or 0, self.span.end_time or 0
+        return start, max(start, end)
 
 
 class OpenSpan:
@@ -61,6 +82,7 @@ class OpenSpan:
     Attributes:
         span: the span; None once it has ended.
         identity: its ids.
+        maker: name of the instrumentation scope that made it.
         parent: the span around it, if that was open here when this one started.
         kind: what it is about, as far as is known.
         ambient: the application's own task that it started in.
@@ -80,6 +102,7 @@ class OpenSpan:
         "identity",
         "inside",
         "kind",
+        "maker",
         "parent",
         "span",
         "task",
@@ -96,6 +119,7 @@ class OpenSpan:
     ) -> None:
         self.span: ReadableSpan | None = span
         self.identity = identity
+        self.maker = scope_name(span)
         self.parent = parent
         self.kind: Kind = kind
         self.ambient = ambient
@@ -110,6 +134,11 @@ class OpenSpan:
     def scope(self) -> Scope | None:
         """The innermost scope that was opened for this span."""
         return self.action or self.task
+
+    @property
+    def may_be_about_ai(self) -> bool:
+        """Whether it has not said yet what it is about, but will."""
+        return self.kind == "other" and self.span is not None and is_about_ai(self.maker)
 
     def ancestors(self) -> Iterator[OpenSpan]:
         """Yield the spans around this one, innermost first."""
@@ -152,65 +181,41 @@ def _is_same(scope: Scope, other: Scope | None) -> bool:
     return other is not None and scope.task is other.task
 
 
-# -- counting a call once ---------------------------------------------------------------------
+def nearest(record: OpenSpan, latest: OpenSpan | None) -> OpenSpan | None:
+    """Return the span around a model's or a tool's.
 
-
-def counted(record: OpenSpan, call: Call) -> list[Call]:
-    """Return the calls to report now that a model's span has ended.
-
-    Several instrumentations may report the same call, each with a span around the other's. What a span inside
-    another tells waits for the outer one to end, which happens at once as a rule; then it is clear which
-    counts, and the inner one is completed with what only the outer one knows, such as what was said.
+    Frameworks that make their spans in callbacks, as LangChain's instrumentations do, do not make them
+    current, so the span of the model's client beneath is no child of theirs: it has the parent theirs has, or
+    none. But in this context theirs is the latest that has not ended.
 
     Args:
         record: the span.
-        call: what it tells.
+        latest: the one that started last in its context, ended or not.
     """
-    around = list(_wrappers(record))
-    for node in around:
-        node.inside -= node.kind == record.kind
-    if any(node.counted for node in around):  # it ended before this one, and counted
-        return []
-    calls = [] if record.kind in record.covered else [call]
-    if record.waiting:
-        calls = _chosen(record.waiting, call)
-    elif record.inside > 0 and not call.facts.has_usage:  # a stream: the call itself goes on
-        calls = []
-    record.counted = any(chosen is call for chosen in calls)
-    return _left_to(around, record.kind, calls)
+    found: OpenSpan | None = None
+    for node in () if latest is None else (latest, *latest.ancestors()):
+        if node is record.parent:
+            return found or node
+        if found is None and node.maker != record.maker and _is_about_ai(node):
+            found = node
+    return found if record.parent is None else record.parent
 
 
-def _chosen(inner: list[Call], outer: Call) -> list[Call]:
-    """The calls nearest to the provider count, unless only the span around them tells usage."""
-    if outer.facts.has_usage and not any(call.facts.has_usage for call in inner):
-        return [outer]
-    if len(inner) > 1:
-        return inner
-    return [inner[0]._replace(facts=inner[0].facts.completed_by(outer.facts))]
+def _is_about_ai(node: OpenSpan) -> bool:
+    if node.span is None:
+        return False
+    return node.kind != "other" or is_about_ai(node.maker) or kind_so_far(node.span) != "other"
 
 
-def _left_to(around: list[OpenSpan], kind: Kind, calls: list[Call]) -> list[Call]:
-    """Leave calls to the next model's span around them; where there is none, they are to be reported."""
-    for node in around:
-        if node.kind == kind and node.span is not None and len(node.waiting) < _MOST_WAITING:
-            node.waiting.extend(calls)
-            return []
-    if calls:
-        for node in around:
-            node.covered = node.covered.union((kind,))
-    return calls
+# -- spans ------------------------------------------------------------------------------------
 
 
-def entered(record: OpenSpan) -> None:
-    """Let the spans around a model's know that it is open."""
-    for node in _wrappers(record):
-        node.inside += node.kind == record.kind
+def scope_name(span: ReadableSpan) -> str:
+    """Return the name of the instrumentation that made a span."""
+    scope = span.instrumentation_scope
+    return "" if scope is None else scope.name
 
 
-def _wrappers(record: OpenSpan) -> Iterator[OpenSpan]:
-    """The spans around a model's that may be about the same call, innermost first."""
-    for node in record.ancestors():
-        if node.kind in _BOUNDARIES:
-            return
-        if node.kind not in MODELS or node.kind == record.kind:
-            yield node
+def kind_so_far(span: ReadableSpan) -> Kind:
+    """Tell what a span is about, by what it has said so far."""
+    return kind_of_span(span.name, span.attributes or {}, scope_name(span), span_kind=span.kind.name)

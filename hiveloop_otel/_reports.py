@@ -19,7 +19,7 @@ _LONGEST_TYPE = 100
 
 def report(call: Call) -> None:
     """Report a call of a model."""
-    facts = call.facts
+    facts, (start, end) = call.facts, call.times_ns
     # In a copy of the context, since a context runs one thing at a time and calls may end together.
     call.scope.context.copy().run(
         call.scope.task.llm_call,
@@ -28,7 +28,7 @@ def report(call: Call) -> None:
         tokens_in=facts.tokens_in,
         tokens_out=facts.tokens_out,
         cost=facts.cost,
-        duration_ms=call.duration_ms,
+        duration_ms=(end - start) // 1_000_000,
         prompt_preview=facts.prompt,
         response_preview=facts.response,
         metadata=_metadata(call),

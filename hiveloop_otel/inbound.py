@@ -21,6 +21,12 @@ An application whose framework is instrumented with OpenTelemetry needs no other
   attempt. Where only a span around it tells tokens or cost, that counts instead. What only the outer one
   knows, such as what was said, is taken from it. Agents and tools in between end the search: a model that a
   tool calls is another call.
+- Frameworks that make their spans in callbacks, as LangChain's instrumentations do, do not make them current.
+  There the span that started last in the same context and is still open is taken for the one around a model's
+  or a tool's; and where even that cannot be known, two calls of the same model with the same tokens at the
+  same time, told by different instrumentations, are one.
+- Spans of OpenInference, which say only at their end what they are about, count as steps once something
+  starts inside them.
 - hiveloop's own spans are skipped.
 
 Nothing of this becomes current in the application: every open scope has a context of its own.
@@ -43,9 +49,21 @@ from opentelemetry.sdk.trace import SpanProcessor
 import hiveloop
 from hiveloop._guard import attempt, notice
 
-from ._open_spans import AGENTS, MODELS, TOOLS, Call, OpenSpan, Scope, ambient_scope, counted, entered
+from ._counting import Counter, entered
+from ._open_spans import (
+    AGENTS,
+    MODELS,
+    TOOLS,
+    Call,
+    OpenSpan,
+    Scope,
+    ambient_scope,
+    kind_so_far,
+    nearest,
+    scope_name,
+)
 from ._reports import abandon, close, report
-from .reader import OWN_SCOPE, Kind, SpanFacts, kind_of_span, read_span
+from .reader import OWN_SCOPE, SpanFacts, read_span
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context
@@ -84,6 +102,7 @@ class HiveLoopSpanProcessor(SpanProcessor):
         self._project = _checked("project", project)
         self._closed = False
         self._names: set[str] = set()
+        self._latest = contextvars.ContextVar[OpenSpan | None]("hiveloop_inbound", default=None)
         self.renew()
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(after_in_child=_renewer(self))
@@ -95,6 +114,7 @@ class HiveLoopSpanProcessor(SpanProcessor):
         """Forget the open spans, which belong to the parent; called in the child of a fork."""
         self._lock = threading.RLock()
         self._open: dict[int, OpenSpan] = {}
+        self._counter = Counter()
         self._traces: dict[int, None] = {}
 
     # -- what the SDK calls --------------------------------------------------------------------
@@ -129,17 +149,21 @@ class HiveLoopSpanProcessor(SpanProcessor):
         client, identity = hiveloop.get_client(), span.context
         if client is None or client.closed or not client.enabled or identity is None:
             return
-        if _scope_name(span) == OWN_SCOPE:
+        if scope_name(span) == OWN_SCOPE:
             return
-        kind, ambient = _kind_so_far(span), ambient_scope()
+        kind, ambient = kind_so_far(span), ambient_scope()
         with self._lock:
             record = OpenSpan(span, identity, self._parent_of(span, identity), kind, ambient)
+            if kind in MODELS or kind in TOOLS:
+                record.parent = nearest(record, self._latest.get())
             self._open[identity.span_id] = record
             if len(self._open) > MOST_OPEN:
                 self._forget_oldest()
-            if kind != "other":
+            if kind != "other" or record.may_be_about_ai:
                 self._settle(record)
+            if kind != "other":
                 self._enter(record)
+        self._latest.set(record)
 
     def _parent_of(self, span: Span, identity: SpanContext) -> OpenSpan | None:
         parent = span.parent
@@ -152,10 +176,15 @@ class HiveLoopSpanProcessor(SpanProcessor):
         abandon(oldest)
 
     def _settle(self, record: OpenSpan) -> None:
-        """Open scopes for the spans around this one that said only after their start what they are about."""
+        """Open scopes for the spans around this one that said only after their start what they are about.
+
+        One that will say it at its end counts as a step, except around a model's, where it may be one too.
+        """
         for node in reversed(list(record.ancestors())):
             if node.kind == "other" and node.span is not None:
-                node.kind = _kind_so_far(node.span)
+                node.kind = kind_so_far(node.span)
+                if node.may_be_about_ai and not (node is record.parent and record.kind in MODELS):
+                    node.kind = "step"
                 if node.kind != "other":
                     self._enter(node)
 
@@ -251,19 +280,19 @@ class HiveLoopSpanProcessor(SpanProcessor):
             record = None if span.context is None else self._open.pop(span.context.span_id, None)
         if record is None:
             return
-        if record.kind == "other" and record.scope is None and _kind_so_far(span) == "other":
+        if record.kind == "other" and record.scope is None and kind_so_far(span) == "other":
             record.span = None
             return
         client = hiveloop.get_client()
         facts = _read(span, content=client is not None and client.config.capture_content)
         with self._lock:
-            calls = self._calls(record, facts, _duration_ms(span))
+            calls = self._calls(record, facts, span)
             record.span = None
         for call in calls:
             report(call)
         close(record, facts, _duration_ms(span))
 
-    def _calls(self, record: OpenSpan, facts: SpanFacts, duration_ms: int) -> list[Call]:
+    def _calls(self, record: OpenSpan, facts: SpanFacts, span: ReadableSpan) -> list[Call]:
         """Open the scope of a span that said late what it is about; return the model calls to report now."""
         kind = record.kind if facts.kind == "other" else facts.kind
         is_late, record.kind = record.kind == "other", kind
@@ -273,7 +302,7 @@ class HiveLoopSpanProcessor(SpanProcessor):
         scope = record.scope or record.around(ended=True)
         if kind not in MODELS or scope is None:
             return record.waiting
-        return counted(record, Call(scope, facts, duration_ms, record.identity))
+        return self._counter.calls(record, Call(scope, facts, span, record.identity))
 
     def _abandon_all(self) -> None:
         with self._lock:
@@ -296,15 +325,6 @@ def _begin_action(record: OpenSpan, facts: SpanFacts, around: Scope) -> None:
 # -- spans ------------------------------------------------------------------------------------
 
 
-def _scope_name(span: ReadableSpan) -> str:
-    scope = span.instrumentation_scope
-    return "" if scope is None else scope.name
-
-
-def _kind_so_far(span: ReadableSpan) -> Kind:
-    return kind_of_span(span.name, span.attributes or {}, _scope_name(span), span_kind=span.kind.name)
-
-
 def _read(span: ReadableSpan, *, content: bool) -> SpanFacts:
     return read_span(
         span.name,
@@ -313,7 +333,7 @@ def _read(span: ReadableSpan, *, content: bool) -> SpanFacts:
         [(event.name, dict(event.attributes or {})) for event in span.events],
         failed=not span.status.is_ok,
         status_message=span.status.description,
-        scope_name=_scope_name(span),
+        scope_name=scope_name(span),
         content=content,
     )
 

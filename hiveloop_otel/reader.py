@@ -28,7 +28,17 @@ from ._messages import (
 )
 from ._own import Note, Own, metadata_of, notes_of, own_of
 
-__all__ = ["Kind", "Note", "Own", "SpanFacts", "framework_of", "kind_of_span", "named_agent", "read_span"]
+__all__ = [
+    "Kind",
+    "Note",
+    "Own",
+    "SpanFacts",
+    "framework_of",
+    "is_about_ai",
+    "kind_of_span",
+    "named_agent",
+    "read_span",
+]
 
 Attributes = Mapping[str, object]
 OWN_SCOPE = "hiveloop"
@@ -131,7 +141,7 @@ def kind_of_span(name: str, attributes: Attributes, scope_name: str = "", *, spa
     Args:
         name: of the span.
         attributes: of the span.
-        scope_name: of the instrumentation that made it.
+        scope_name: of the instrumentation that made it; `is_about_ai` tells more.
         span_kind: OpenTelemetry's kind in any case, such as "CLIENT".
     """
     if scope_name == OWN_SCOPE:
@@ -147,6 +157,11 @@ def kind_of_span(name: str, attributes: Attributes, scope_name: str = "", *, spa
     return _guessed_kind(name, attributes, scope_name, span_kind)
 
 
+def is_about_ai(scope_name: str) -> bool:
+    """Tell whether all spans of an instrumentation are about AI, though it says what only at their end."""
+    return scope_name.startswith(table.AI_SCOPES)
+
+
 def _own_kind(attributes: Attributes) -> Kind:
     if attributes.get(table.PENDING[0]) == table.PENDING[1]:
         return "other"
@@ -160,8 +175,8 @@ def _own_kind(attributes: Attributes) -> Kind:
 def _declared_kind(key: str, value: object) -> Kind | None:
     word = str(value).strip('"').lower()
     kind = table.KINDS.get(word)
-    if kind is not None:
-        return None if kind == "other" else kind
+    if kind is not None or word in table.SAYS_NOTHING:
+        return kind
     if key == "ai.operationId":
         return "embedding" if ".doembed" in word else "llm" if ".do" in word else "step"
     if key == "gen_ai.operation.name":

@@ -22,7 +22,7 @@ from opentelemetry.instrumentation.genai.openai import OpenAIInstrumentor as Pro
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
-from opentelemetry.trace import NonRecordingSpan, SpanContext, Status, StatusCode, TraceFlags
+from opentelemetry.trace import NonRecordingSpan, Span, SpanContext, Status, StatusCode, TraceFlags
 
 import hiveloop
 import hiveloop_otel.inbound
@@ -530,6 +530,139 @@ def test_an_embedding_that_outlasts_the_model_s_span_is_another_call(app: App, s
         late.end()
 
     assert [(call.model, call.tokens_in) for call in seen.llm_calls] == [("gpt-4o", 12), ("ada", 3)]
+
+
+# -- frameworks whose spans are not current ---------------------------------------------------
+
+
+class Callbacks:
+    """A framework that makes its spans in callbacks: none is current, and none says early what it is."""
+
+    def __init__(self, app: App) -> None:
+        self.tracer = app.provider.get_tracer("openinference.instrumentation.langchain")
+
+    def start(self, name: str, inside: Span | None = None) -> Span:
+        context = otel_context.Context() if inside is None else trace.set_span_in_context(inside)
+        return self.tracer.start_span(name, context=context)
+
+    def end(self, span: Span, **attributes: Any) -> None:
+        span.set_attributes({key.replace("__", "."): value for key, value in attributes.items()})
+        span.end()
+
+    def end_model(self, span: Span, tokens: int = 10) -> None:
+        self.end(
+            span,
+            openinference__span__kind="LLM",
+            llm__model_name="gpt-4o",
+            llm__token_count__prompt=tokens,
+            llm__token_count__completion=5,
+            input__value="Hi",
+        )
+
+
+def test_a_framework_that_works_in_callbacks_is_seen_while_it_works(app: App, seen: Capture) -> None:
+    framework = Callbacks(app)
+    graph = framework.start("graph")
+    node = framework.start("node", graph)
+    model = framework.start("ChatOpenAI", node)
+    assert tree(seen) == text("""
+        agent shop
+          task graph [open]
+            action node [open]
+    """)
+    framework.end_model(model)
+    tool = framework.start("search", node)
+    framework.end(tool, openinference__span__kind="TOOL", input__value="bees")
+    framework.end(node, openinference__span__kind="CHAIN")
+    framework.end(graph, openinference__span__kind="CHAIN")
+
+    assert tree(seen) == text("""
+        agent shop
+          task graph [success]
+            action node [success]
+              llm ChatOpenAI -> gpt-4o 10 in / 5 out
+              action search [success]
+    """)
+
+
+def test_the_client_beneath_such_a_framework_is_inside_it_and_counts_once(app: App, seen: Capture) -> None:
+    framework = Callbacks(app)
+    graph = framework.start("graph")
+    model = framework.start("ChatOpenAI", framework.start("node", graph))
+    app.call()  # a trace of its own, as far as OpenTelemetry knows
+    framework.end_model(model, tokens=12)
+    framework.end(graph, openinference__span__kind="CHAIN")
+
+    (call,) = seen.llm_calls
+    assert (call.tokens_in, call.prompt_preview, call.metadata["provider"]) == (10, "Hi", "openai")
+    assert [task.task_id.rpartition("-")[0] for task in seen.tasks] == ["graph"]
+
+
+def test_the_client_beside_a_framework_s_span_is_inside_it_as_well(app: App, seen: Capture) -> None:
+    with app.agent("sales"):
+        model = app.provider.get_tracer("other.framework").start_span("ChatOpenAI")
+        model.set_attributes(FRAMEWORK)  # not current: the next one has the same parent
+        app.call()
+        model.set_attributes(FRAMEWORK_USAGE)
+        model.end()
+
+    assert [call.tokens_in for call in seen.llm_calls] == [10]
+
+
+def test_a_call_told_by_callbacks_in_another_thread_counts_once(app: App, seen: Capture) -> None:
+    framework, started = Callbacks(app), list[Span]()
+    run_in_thread(lambda: started.append(framework.start("ChatOpenAI")))
+    app.call()
+    run_in_thread(lambda: framework.end_model(started[0]))
+
+    assert [call.tokens_in for call in seen.llm_calls] == [10]
+
+
+def test_equal_calls_at_different_times_are_different_calls(app: App, seen: Capture) -> None:
+    framework = Callbacks(app)
+    app.call()
+    framework.end_model(framework.start("ChatOpenAI"))
+
+    assert [call.tokens_in for call in seen.llm_calls] == [10, 10]
+
+
+def test_equal_calls_of_one_instrumentation_at_the_same_time_are_different_calls(
+    app: App, seen: Capture
+) -> None:
+    models = [app.tracer.start_span("chat gpt-4o", attributes=CHAT) for _ in range(3)]
+    for model in models:
+        model.set_attributes(USAGE)
+        model.end()
+
+    assert [call.tokens_in for call in seen.llm_calls] == [10, 10, 10]
+
+
+def test_of_equal_calls_at_the_same_time_each_is_told_by_one_other(app: App, seen: Capture) -> None:
+    framework, started = Callbacks(app), list[Span]()
+    run_in_thread(lambda: started.extend(framework.start("ChatOpenAI") for _ in range(3)))
+    models = [app.tracer.start_span("chat gpt-4o", attributes=CHAT) for _ in range(2)]
+    for model in models:
+        model.set_attributes(USAGE)
+        model.end()
+    for span in started:
+        run_in_thread(lambda span=span: framework.end_model(span))
+
+    assert [call.tokens_in for call in seen.llm_calls] == [10, 10, 10]
+
+
+def test_another_model_at_the_same_time_is_another_call(app: App, seen: Capture) -> None:
+    framework, started = Callbacks(app), list[Span]()
+    run_in_thread(lambda: started.append(framework.start("ChatOpenAI")))
+    app.call(**{"gen_ai.request.model": "gpt-5"})
+    run_in_thread(lambda: framework.end_model(started[0]))
+
+    assert [call.model for call in seen.llm_calls] == ["gpt-5", "gpt-4o"]
+
+
+def test_making_an_agent_is_no_work(app: App, seen: Capture) -> None:
+    with app.span("create_agent sales", {"gen_ai.operation.name": "create_agent"}):
+        pass
+    assert seen.events == []
 
 
 # -- spans that say late what they are about --------------------------------------------------

@@ -649,6 +649,20 @@ def test_structured_messages_are_read_as_well_as_their_json() -> None:
     assert read("x", {"gen_ai.operation.name": "chat", "gen_ai.input.messages": said}).prompt == "Hi"
 
 
+def test_what_langchain_wraps_is_unwrapped() -> None:
+    message = '{"type": "tool", "data": {"content": "Sunny", "tool_call_id": "c1"}}'
+    given = '{"input_str": "x", "tags": [], "inputs": {"city": "Rome"}, "kwargs": {}}'
+    facts = read(
+        "x", {"traceloop.span.kind": "tool", "traceloop.entity.input": given, "output.value": message}
+    )
+    assert (facts.tool_args, facts.tool_result) == ({"city": "Rome"}, "Sunny")
+
+
+def test_what_a_tool_returns_is_not_taken_for_a_message() -> None:
+    result = '{"content": "Sunny", "status": 3}'
+    assert read("x", {"openinference.span.kind": "TOOL", "output.value": result}).tool_result == result
+
+
 def test_texts_are_bounded() -> None:
     long = "x" * 100_000
     facts = read("x", {"openinference.span.kind": "TOOL", "input.value": long, "output.value": long})
