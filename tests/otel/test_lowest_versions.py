@@ -22,6 +22,8 @@ OLDEST = {
     "opentelemetry-instrumentation-requests": "0.60b0",
     "opentelemetry-instrumentation-urllib3": "0.60b0",
 }
+NEWER_ONLY = "opentelemetry.instrumentation.genai"
+"""Wants opentelemetry-api 1.43: a module of tests that imports it cannot run here."""
 NOT_FOR_TESTS = ("hiveloop", "mypy", "opentelemetry-", "pyright", "pytest-xdist", "ruff", "types-")
 
 
@@ -38,6 +40,12 @@ def python() -> Path:
     return python_with("otel-oldest", *_requirements())
 
 
+def _left_out() -> list[str]:
+    """Arguments for pytest that leave out the modules of tests which need a newer release."""
+    modules = sorted((ROOT / "tests" / "otel").glob("test_*.py"))
+    return [f"--ignore={module}" for module in modules if f"\nfrom {NEWER_ONLY}." in module.read_text()]
+
+
 def _run(*command: object, seconds: float) -> str:
     done = subprocess.run(
         [*map(str, command)], cwd=ROOT, capture_output=True, text=True, timeout=seconds, check=False
@@ -49,7 +57,7 @@ def _run(*command: object, seconds: float) -> str:
 def test_the_tests_of_this_folder_pass(python: Path) -> None:
     said = _run(
         *(python, "-m", "pytest", "tests/otel", "-q", "-m", "not slow and not fault and not bench"),
-        *("-p", "no:cacheprovider"),
+        *("-p", "no:cacheprovider", *_left_out()),
         seconds=300,
     )
     assert " passed" in said
