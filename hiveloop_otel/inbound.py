@@ -102,7 +102,6 @@ class HiveLoopSpanProcessor(SpanProcessor):
         self._project = _checked("project", project)
         self._closed = False
         self._names: set[str] = set()
-        self._latest = contextvars.ContextVar[OpenSpan | None]("hiveloop_inbound", default=None)
         self.renew()
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(after_in_child=_renewer(self))
@@ -115,6 +114,7 @@ class HiveLoopSpanProcessor(SpanProcessor):
         self._lock = threading.RLock()
         self._open: dict[int, OpenSpan] = {}
         self._counter = Counter()
+        self._latest = contextvars.ContextVar[OpenSpan | None]("hiveloop_inbound", default=None)
         self._traces: dict[int, None] = {}
 
     # -- what the SDK calls --------------------------------------------------------------------

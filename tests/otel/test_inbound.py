@@ -609,6 +609,19 @@ def test_the_client_beside_a_framework_s_span_is_inside_it_as_well(app: App, see
     assert [call.tokens_in for call in seen.llm_calls] == [10]
 
 
+def test_a_call_with_a_parent_elsewhere_stays_there(app: App, seen: Capture) -> None:
+    writer = app.tracer.start_span("invoke_agent writer", attributes=AGENT, context=otel_context.Context())
+    with app.agent("sales"):
+        framework = Callbacks(app)
+        started = framework.start("ChatOpenAI")
+        inside = trace.set_span_in_context(writer)
+        app.tracer.start_span("chat", context=inside, attributes={**CHAT, **USAGE}).end()
+        framework.end(started, openinference__span__kind="CHAIN")
+    writer.end()
+
+    assert {task.agent_id: len(task.llm_calls) for task in seen.tasks} == {"writer": 1, "sales": 0, "shop": 0}
+
+
 def test_a_call_told_by_callbacks_in_another_thread_counts_once(app: App, seen: Capture) -> None:
     framework, started = Callbacks(app), list[Span]()
     run_in_thread(lambda: started.append(framework.start("ChatOpenAI")))
@@ -838,17 +851,19 @@ from opentelemetry.sdk.trace import TracerProvider
 memory = hiveloop.MemoryTransport()
 hiveloop.init(transport=memory)
 provider = TracerProvider()
-provider.add_span_processor(HiveLoopSpanProcessor())
+provider.add_span_processor(HiveLoopSpanProcessor(agent="service"))
 tracer = provider.get_tracer("x")
 span = tracer.start_span("invoke_agent parent")
 child = os.fork()
 if child == 0:
-    span.end()
     with tracer.start_as_current_span("invoke_agent child"):
         pass
+    with provider.get_tracer("y").start_as_current_span("execute_tool search"):
+        pass
     hiveloop.flush()
-    told = sorted({(e.agent.agent_id, e.type.value) for e in memory.events if e.task})
-    print("child", told, flush=True)
+    span.end()
+    hiveloop.flush()
+    print("child", sorted({(e.agent.agent_id, e.type.value) for e in memory.events if e.task}), flush=True)
     os._exit(0)
 os.waitpid(child, 0)
 span.end()
@@ -863,7 +878,8 @@ def test_the_child_of_a_fork_reports_its_own_spans_only(tmp_path: Path) -> None:
     done = run_program(program)
     assert (done.code, done.err) == (0, "")
     assert done.out == [
-        "child [('child', 'task_completed'), ('child', 'task_started')]",
+        "child [('child', 'task_completed'), ('child', 'task_started'), ('service', 'action_completed'), "
+        "('service', 'action_started'), ('service', 'task_completed'), ('service', 'task_started')]",
         "parent [('parent', 'task_completed'), ('parent', 'task_started')]",
     ]
 
