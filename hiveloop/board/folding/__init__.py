@@ -1,0 +1,1 @@
+"""From events to the tables that pages read: order-independent, rebuildable."""

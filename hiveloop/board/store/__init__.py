@@ -1,0 +1,1 @@
+"""Where events are kept and folded: one protocol, SQLite and PostgreSQL behind it."""
