@@ -8,13 +8,25 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from ._clock import Clock, Deadline
 from ._guard import attempt, contain, logger
 from ._lane import Lane, Send, Wait
 from .stats import DropReason
-from .transport import Batch, Delivered, Misconfigured, Outcome, Refused, Retry, Transport
+from .transport import (
+    Batch,
+    Delivered,
+    JsonBatch,
+    Misconfigured,
+    Outcome,
+    Refused,
+    Retry,
+    Transport,
+)
+
+if TYPE_CHECKING:
+    from .transport import TakesJson
 
 __all__ = ["Delivery"]
 
@@ -43,7 +55,7 @@ class Delivery:
         *,
         name: str,
         transport: Transport,
-        make_lane: Callable[[Callable[[], None], Callable[[], None]], Lane],
+        make_lane: Callable[[Callable[[], None], Callable[[], None]], Lane[Any]],
         clock: Clock,
         timeout: float,
     ) -> None:
@@ -69,7 +81,7 @@ class Delivery:
         self._stopping = False
         self._closed = False
         self._close_timeout = 0.0
-        self._prepared: tuple[Batch, object] | None = None
+        self._prepared: tuple[Batch | JsonBatch, object] | None = None
 
     def renew(self) -> None:
         """Forget threads, locks and events of the parent; for the child of a fork."""
@@ -180,7 +192,7 @@ class Delivery:
         with self._settled:
             self._settled.notify_all()
 
-    def _sent(self, batch: Batch, timeout: float) -> _Settled:
+    def _sent(self, batch: Batch | JsonBatch, timeout: float) -> _Settled:
         ready = self._prepared
         if ready is None or ready[0].events is not batch.events:
             prepared = contain(f"{self.name}.prepare", self._prepare, batch, default=_FAILED)
@@ -194,7 +206,9 @@ class Delivery:
             return _Settled(Refused("the transport failed"), DropReason.TRANSPORT_ERROR)
         return _Settled(outcome, DropReason.REFUSED)
 
-    def _prepare(self, batch: Batch) -> object:
+    def _prepare(self, batch: Batch | JsonBatch) -> object:
+        if isinstance(batch, JsonBatch):
+            return cast("TakesJson", self._transport).prepare_json(batch)
         return self._transport.prepare(batch)
 
     def _send(self, prepared: object, timeout: float) -> Outcome:
@@ -221,7 +235,7 @@ class _Journal:
         self._next_line = 0.0
         self._rejections = 0
 
-    def write(self, outcome: Outcome, now: float, lane: Lane) -> None:
+    def write(self, outcome: Outcome, now: float, lane: Lane[Any]) -> None:
         match outcome:
             case Retry(reason):
                 self._outage(f"cannot deliver ({reason}); events are kept and sent later", now, lane)
@@ -235,7 +249,7 @@ class _Journal:
             case _:
                 pass
 
-    def _outage(self, message: str, now: float, lane: Lane) -> None:
+    def _outage(self, message: str, now: float, lane: Lane[Any]) -> None:
         if self._since is None:
             self._since = now
             self._next_line = now + OUTAGE_LINE_SECONDS

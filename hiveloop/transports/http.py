@@ -14,21 +14,23 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hiveloop._shape import is_dict, is_list
 from hiveloop._version import __version__
+from hiveloop._wire import encode_batch, encode_event
 from hiveloop.errors import HiveLoopConfigError
 from hiveloop.transport import (
     Batch,
     BatchLimits,
     Delivered,
+    JsonBatch,
     Misconfigured,
     Outcome,
     Refused,
     Retry,
+    TakesJson,
     TooLarge,
     Transport,
 )
 from hiveloop.transports._address import DEFAULT_ENDPOINT, check_endpoint
 from hiveloop.transports._loading import load_session
-from hiveloop.transports._wire import encode_batch, encode_event
 
 if TYPE_CHECKING:
     from hiveloop.transports._session import Answer, Session
@@ -38,6 +40,9 @@ __all__ = ["HttpTransport"]
 MAX_EVENTS = 500
 MAX_BYTES = 1_000_000
 """Largest batch the server takes. Source: ingest API."""
+
+_ENVELOPE_BYTES = 4_096
+"""Left free in a batch for the envelope, and the commas between events."""
 
 _GATEWAY = frozenset((502, 503, 504))
 _WORTH_A_RETRY = frozenset((408, 425, 429))
@@ -70,7 +75,7 @@ class HttpTransport(Transport):
     """
 
     name = "http"
-    limits = BatchLimits(max_events=MAX_EVENTS, max_bytes=MAX_BYTES, one_agent=True)
+    limits = BatchLimits(max_events=MAX_EVENTS, max_bytes=MAX_BYTES - _ENVELOPE_BYTES, one_agent=True)
 
     def __init__(
         self,
@@ -110,8 +115,11 @@ class HttpTransport(Transport):
 
     def prepare(self, batch: Batch) -> object:
         """Encode a batch."""
-        texts = [encode_event(event) for event in batch.events]
-        return _Body(len(texts), encode_batch(batch.agent, texts))
+        return self.prepare_json(JsonBatch(batch.agent, tuple(map(encode_event, batch.events))))
+
+    def prepare_json(self, batch: JsonBatch) -> object:
+        """Put a batch of encoded events together."""
+        return _Body(len(batch.events), encode_batch(batch.agent, batch.events))
 
     def send(self, prepared: object, timeout: float) -> Outcome:
         """Post a prepared batch and translate the server's answer."""
@@ -240,3 +248,4 @@ def _error_word(answer: Answer) -> str:
 
 
 _: type[Transport] = HttpTransport
+__: type[TakesJson] = HttpTransport

@@ -17,12 +17,12 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, cast
 
+from hiveloop._wire import encode_event, envelope
 from hiveloop.errors import HiveLoopConfigError
 from hiveloop.events import Event
 from hiveloop.transport import Batch, BatchLimits, Delivered, Outcome, Retry, Transport
 
 from ._stream import Pending, StreamWriter
-from ._wire import encode_event, envelope
 
 if sys.platform != "win32":
     import fcntl

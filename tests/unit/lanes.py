@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from hiveloop._backoff import Backoff
 from hiveloop._lane import Lane, Send, Wait
+from hiveloop._record import EventBuilder
+from hiveloop._redact import Privacy
 from hiveloop.events import AgentInfo, Event, EventType, Severity
 from hiveloop.stats import DropReason
-from hiveloop.transport import BatchLimits, Delivered, Outcome
+from hiveloop.transport import Batch, BatchLimits, Delivered, Outcome
 
-__all__ = ["Bench", "Source", "event_of", "record"]
+__all__ = ["Bench", "HandMade", "Source", "event_of", "record"]
 
 
 class Source:
@@ -19,7 +21,8 @@ class Source:
 
     def __init__(self, agent_id: str = "sales") -> None:
         self.agent_id = agent_id
-        self.agent: object = self
+        self.info = AgentInfo(agent_id)
+        self.agent = self
 
     def describe(self, privacy: object) -> Any:
         """Never asked: these tests build events themselves."""
@@ -45,6 +48,33 @@ def event_of(record: tuple[Any, ...]) -> Event:
         raise ValueError("a broken record")
     agent = AgentInfo(source.agent_id)
     return Event(str(number), 0, EventType.CUSTOM, Severity.INFO, agent, size=size)
+
+
+class HandMade(EventBuilder):
+    """Builds the events of these records.
+
+    Args:
+        build: makes an event.
+        trim: makes it smaller.
+    """
+
+    def __init__(
+        self,
+        build: Callable[[tuple[Any, ...]], Event] = event_of,
+        *,
+        trim: Callable[[Event], Event],
+    ) -> None:
+        super().__init__(Privacy())
+        self._build = build
+        self._trim = trim
+
+    def build(self, records: Iterable[tuple[Any, ...]]) -> list[Event]:
+        """Build the events."""
+        return [self._build(record) for record in records]
+
+    def trimmed(self, item: Event) -> Event:
+        """Make an event smaller."""
+        return self._trim(item)
 
 
 class Bench:
@@ -76,8 +106,7 @@ class Bench:
         self.woken = 0
         self.answer = answer
         self.lane = Lane(
-            build=event_of,
-            trim=trim or (lambda event: event._replace(size=event.size // 4)),
+            builder=HandMade(trim=trim or (lambda event: event._replace(size=event.size // 4))),
             limits=limits or BatchLimits(),
             max_queue_size=max_queue_size,
             batch_size=batch_size,
@@ -102,6 +131,7 @@ class Bench:
             case Wait(seconds):
                 return seconds
             case Send(batch, _):
+                assert isinstance(batch, Batch)
                 self._send(tuple(int(event.event_id) for event in batch.events))
                 return None
 

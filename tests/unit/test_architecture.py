@@ -27,9 +27,11 @@ LAYERS = (
     ("_version", "errors", "stats", "_shape", "_guard", "_clock", "_backoff", "_ids", "_exit"),
     ("events", "_freeze", "_scope"),
     ("transport", "_redact"),
-    ("payloads", "_record"),
+    ("payloads",),
+    ("_wire",),
+    ("_record",),
     ("transports._text", "transports._symbols", "transports._loading", "transports._session"),
-    ("transports._address", "transports._spans", "transports._stream", "transports._wire"),
+    ("transports._address", "transports._spans", "transports._stream"),
     ("transports._phrases",),
     ("transports._story",),
     ("transports.console", "transports.http", "transports.jsonl", "transports.memory"),
@@ -56,7 +58,9 @@ UPWARD_WHEN_CALLED = {
     ("_scope", "_agent"): "the same for an agent",
 }
 
-TRANSPORTS_NEED = frozenset(("events", "payloads", "transport", "errors", "_shape", "_version", "_guard"))
+TRANSPORTS_NEED = frozenset(
+    ("events", "payloads", "transport", "errors", "_shape", "_version", "_guard", "_wire")
+)
 
 HEAVY = frozenset(
     [
@@ -194,7 +198,11 @@ def test_the_reader_of_imports_finds_all_kinds() -> None:
     seen = {(i.importer, i.imported, i.when) for i in ALL_IMPORTS}
     assert ("_task", "payloads", "loaded") in seen  # from . import payloads
     assert ("_client", "transports._address", "loaded") in seen  # from .transports._address import
-    assert ("transports.http", "transports._wire", "loaded") in seen  # from hiveloop.transports._wire import
+    assert (
+        "transports.http",
+        "transports._address",
+        "loaded",
+    ) in seen  # from hiveloop.transports._address import
     assert ("transports.console", "transports._text", "loaded") in seen  # from ._text import, in a package
     assert ("_scope", "_task", "called") in seen
     assert ("_scope", "_agent", "checked") in seen

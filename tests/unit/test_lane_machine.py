@@ -20,8 +20,8 @@ from hiveloop._backoff import Backoff
 from hiveloop._lane import GROUP_WINDOW, SUSPECT_ATTEMPTS, Lane, Send, Wait
 from hiveloop.events import Event
 from hiveloop.stats import DropReason
-from hiveloop.transport import BatchLimits, Delivered, Misconfigured, Outcome, Refused, Retry, TooLarge
-from tests.unit.lanes import Source, event_of, record
+from hiveloop.transport import Batch, BatchLimits, Delivered, Misconfigured, Outcome, Refused, Retry, TooLarge
+from tests.unit.lanes import HandMade, Source, event_of, record
 
 DELIVERED = "delivered"
 
@@ -98,8 +98,7 @@ class LaneMachine(RuleBasedStateMachine):
         self.flush_interval = flush_interval
         self.woken = False
         self.lane = Lane(
-            build=self.build,
-            trim=self.trim,
+            builder=HandMade(self.build, trim=self.trim),
             limits=self.limits,
             max_queue_size=max_queue_size,
             batch_size=batch_size,
@@ -230,6 +229,7 @@ class LaneMachine(RuleBasedStateMachine):
                 self.idle = seconds > 0 and self.lane.stats().state == "ok"
                 return seconds
             case Send(batch, attempt):
+                assert isinstance(batch, Batch)
                 assert attempt >= 1
                 assert batch.backlog == len(self.waiting)
                 self.check_batch(batch.events)

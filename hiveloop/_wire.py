@@ -7,17 +7,28 @@ per agent, the task's fields per task, the time's seconds per second.
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 from json.encoder import encode_basestring as _quote
 from typing import Any
 
-from hiveloop.events import AgentInfo, Event, TaskInfo
-from hiveloop.payloads import iso_time
+from .events import ActionInfo, AgentInfo, Event, TaskInfo
+from .payloads import iso_time
 
-__all__ = ["encode_batch", "encode_event", "envelope", "event_fields"]
+__all__ = [
+    "encode",
+    "encode_batch",
+    "encode_event",
+    "envelope",
+    "event_fields",
+    "event_id",
+    "scope_text",
+    "with_payload",
+]
 
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), check_circular=False).encode
 """Compact JSON."""
+_PAYLOAD = b',"payload":'
 
 
 def envelope(agent: AgentInfo) -> dict[str, Any]:
@@ -95,11 +106,32 @@ def _envelope_text(agent: AgentInfo) -> bytes:
 def encode_event(event: Event) -> bytes:
     """Return the JSON of `event_fields`, several times faster."""
     event_id, time_ns, type_, severity, _, task, action, status, duration_ms, parent, payload, _ = event
+    scope = scope_text(task, action)
+    return encode(event_id, time_ns, type_, severity, scope, status, duration_ms, parent, payload)
+
+
+def scope_text(task: TaskInfo | None, action: ActionInfo | None) -> str:
+    """Return the members of an event that tell its task and action, as `encode` takes them."""
     scope = "" if task is None else _task_texts.of(task)
     if action is not None:
         scope += f',"action_id":"{action.action_id}"'
         if action.parent_action_id is not None:
             scope += f',"parent_action_id":"{action.parent_action_id}"'
+    return scope
+
+
+def encode(
+    event_id: str,
+    time_ns: int,
+    type_: str,
+    severity: str,
+    scope: str,
+    status: str | None,
+    duration_ms: int | None,
+    parent: str | None,
+    payload: str,
+) -> bytes:
+    """Return the JSON of an event whose parts are known; they mean what they do in `Event`."""
     if parent is not None:
         scope += f',"parent_event_id":{_quote(parent)}'
     if status is not None:
@@ -127,6 +159,18 @@ def encode_event(event: Event) -> bytes:
     return text.encode("utf-8", "replace")  # a lone surrogate is no text anywhere else either
 
 
-def encode_batch(agent: AgentInfo, events: list[bytes]) -> bytes:
+def event_id(encoded: bytes) -> str:
+    """Return the id of an event that `encode` has encoded: the first value in it."""
+    return encoded.split(b'"', 4)[3].decode()
+
+
+def with_payload(encoded: bytes, change: Callable[[str], str]) -> bytes:
+    """Return an event that `encode` has encoded with another payload, made from the one it has."""
+    # The quotes tell: in a text that came before they would be escaped.
+    head, key, rest = encoded.partition(_PAYLOAD)
+    return head + key + change(rest[:-1].decode()).encode("utf-8", "replace") + b"}"
+
+
+def encode_batch(agent: AgentInfo, events: Iterable[bytes]) -> bytes:
     """Return the body of one request: the agent's envelope and its encoded events."""
     return b'{"envelope":%b,"events":[%b]}' % (_envelope_text(agent), b",".join(events))
