@@ -173,51 +173,51 @@ class Privacy:
         """Redact an identifier, such as a task id."""
         return None if value is None else self._redacted[value]
 
-    def tree(self, value: Any) -> str:
+    # These two are written for speed: they see each value of each payload.
+
+    def tree(self, value: Any, depth: int = _DEEPEST) -> str:
         """Return the JSON text of any value, redacted."""
-        return self._tree(value, _DEEPEST)
-
-    def members(self, value: dict[str, Any]) -> str:
-        """Return the JSON text of a mapping's members, without the braces."""
-        return self._members(value, _DEEPEST)
-
-    def _tree(self, value: Any, depth: int) -> str:
-        if type(value) is str:
+        kind = type(value)
+        if kind is str:
             return self._quoted[value]
-        if type(value) is int:
+        if kind is int:
             return _int_text(value)
-        if value is None or value is True or value is False:
+        if value is None or kind is bool:
             return "null" if value is None else "true" if value else "false"
-        if type(value) is float:
+        if kind is float:
             return repr(value) if math.isfinite(value) else f'"{value}"'
         if depth > 0 and is_dict(value):
-            return f"{{{self._members(value, depth)}}}"
+            return f"{{{self.members(value, depth)}}}"
         if depth > 0 and is_list(value):
-            return f"[{','.join([self._tree(item, depth - 1) for item in value])}]"
+            quoted, tree = self._quoted, self.tree
+            items = [quoted[item] if type(item) is str else tree(item, depth - 1) for item in value]
+            return f"[{','.join(items)}]"
         return self._strange(value, depth)
 
-    def _members(self, value: dict[str, Any], depth: int) -> str:
-        keys, quoted, members = self._keys, self._quoted, list[str]()
+    def members(self, value: dict[str, Any], depth: int = _DEEPEST) -> str:
+        """Return the JSON text of a mapping's members, without the braces."""
+        keys, quoted, text = self._keys, self._quoted, ""
         for key, item in value.items():
             shown, secret = keys[key]
-            if type(item) is str:  # the usual types are written out here: it saves a call for each
-                members.append(shown + (_QUOTED_REDACTED if secret else quoted[item]))
-            elif item is True or item is False:
-                members.append(shown + ("true" if item else "false"))
-            elif secret and item is not None:
-                members.append(shown + _QUOTED_REDACTED)
-            elif type(item) is int and -_LARGEST_PLAIN_INT <= item < _LARGEST_PLAIN_INT:
-                members.append(shown + repr(item))
+            kind = type(item)
+            if secret and item is not None and kind is not bool:
+                text += f",{shown}{_QUOTED_REDACTED}"
+            elif kind is str:
+                text += f",{shown}{quoted[item]}"
+            elif kind is int and -_LARGEST_PLAIN_INT <= item < _LARGEST_PLAIN_INT:
+                text += f",{shown}{item}"
+            elif kind is dict and depth > 1:
+                text += f",{shown}{{{self.members(item, depth - 1)}}}"
             else:
-                members.append(shown + self._tree(item, depth - 1))
-        return ",".join(members)
+                text += f",{shown}{self.tree(item, depth - 1)}"
+        return text[1:]
 
     def _strange(self, value: Any, depth: int) -> str:
         """What only a mask can have put here, or what is nested absurdly deep."""
         if depth <= 0:
             return self._quoted["[nested too deep]"]
         plain = thaw(freeze(value))
-        return self._tree(plain, depth - 1)
+        return self.tree(plain, depth - 1)
 
     def finished(self, payload_json: str) -> str:
         """Return a payload as it may leave the process: masked, and within the wire's limit."""

@@ -181,22 +181,21 @@ def _joined(*members: str) -> str:
     return ",".join(filter(None, members))
 
 
-def _merged(p: Privacy, start: str, ours: tuple[str, ...], frozen: tuple[Any, ...]) -> str:
+def _merged(p: Privacy, start: str, ours: frozenset[str], frozen: tuple[Any, ...]) -> str:
     """A payload of ours with the caller's members after it; where both have a key, the caller's counts."""
     if not frozen:
         return f"{{{start}}}"
     extra = mapping(frozen[0])
     for more in frozen[1:]:
         extra.update(mapping(more))
-    for key in ours:
-        if key in extra:
-            return p.tree({**json.loads(f"{{{start}}}"), **extra})
-    return f"{{{start},{p.members(extra)}}}"
+    if ours.isdisjoint(extra):
+        return f"{{{start},{p.members(extra)}}}"
+    return p.tree({**json.loads(f"{{{start}}}"), **extra})
 
 
-_SUMMARY = ("summary",)
-_ACTION = ("action_name", "function")
-_FAILURE = ("exception_type", "exception_message")
+_SUMMARY = frozenset(("summary",))
+_ACTION = frozenset(("action_name", "function"))
+_FAILURE = frozenset(("exception_type", "exception_message"))
 
 
 # -- lifecycle ----------------------------------------------------------------------------------
@@ -243,7 +242,7 @@ def task_failed(
     p: Privacy, task_id: Any, error: Any, message: Any, duration_ns: int, *payloads: Any
 ) -> Draft:
     start = _joined(_task(p, task_id, "failed"), _failure(p, error, message))
-    payload = _merged(p, start, _SUMMARY + _FAILURE, payloads)
+    payload = _merged(p, start, _SUMMARY | _FAILURE, payloads)
     return EventType.TASK_FAILED, payload, _ERROR, "failure", duration_ns, None
 
 
@@ -260,7 +259,7 @@ def action_failed(
     p: Privacy, name: Any, function: Any, error: Any, message: Any, duration_ns: int, *payloads: Any
 ) -> Draft:
     start = _joined(_action(p, name, function), _failure(p, error, message))
-    payload = _merged(p, start, _ACTION + _FAILURE, _content(p, payloads))
+    payload = _merged(p, start, _ACTION | _FAILURE, _content(p, payloads))
     return EventType.ACTION_FAILED, payload, _ERROR, "failure", duration_ns, None
 
 
@@ -444,8 +443,8 @@ def issue_resolved(p: Privacy, summary: Any, issue_id: Any) -> Draft:
 
 def plan(p: Privacy, goal: Any, steps: Any, revision: Any) -> Draft:
     goal = text(goal)
-    quoted = (p.quote(text(freeze(step))) for step in items(steps, "steps"))
-    listed = ",".join(f'{{"index":{i},"description":{step}}}' for i, step in enumerate(quoted))
+    quoted = [p.quote(step if type(step) is str else text(freeze(step))) for step in items(steps, "steps")]
+    listed = ",".join([f'{{"index":{i},"description":{step}}}' for i, step in enumerate(quoted)])
     data = f'"goal":{p.quote(goal)},"steps":[{listed}],"revision":{whole(revision, "revision") or 0}'
     return _custom(p, "plan_created", goal, data, '"plan","created"')
 
