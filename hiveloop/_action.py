@@ -102,7 +102,7 @@ class Action:
             agent.forget_oldest()
         now = agent.progress_ns = time_ns()
         self._start_ns = monotonic_ns()
-        record = (payloads.action_started, number, now, self, self._name, self._function)
+        record = (payloads.action_started, number, now, self, (self._name, self._function))
         agent.put(record)
         if agent.has_hooks:
             self.started_event, self._activation = agent.scope_entered(record)
@@ -146,11 +146,11 @@ class Action:
         agent.open_scopes.pop(self._number, None)
         now = agent.progress_ns = time_ns()
         if exc is None:
-            done = (payloads.action_completed, next_number(), now, self, self._name, self._function, duration)
-            agent.put(done + self._payloads)
+            told = (self._name, self._function, duration, *self._payloads)
+            agent.put((payloads.action_completed, next_number(), now, self, told))
         else:
             why = (self._name, self._function, type(exc).__name__, error_text(exc), duration)
-            agent.put((payloads.action_failed, next_number(), now, self, *why, *self._payloads))
+            agent.put((payloads.action_failed, next_number(), now, self, why + self._payloads))
         if self._activation is not None:
             agent.deactivated(self._activation, exc)
 

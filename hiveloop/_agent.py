@@ -98,12 +98,10 @@ class Agent:
 
     # -- for scopes ----------------------------------------------------------------------------
 
-    def emit(self, build: Build, source: Agent | Task | Action, args: tuple[Any, ...]) -> Record:
+    def emit(self, build: Build, source: Agent | Task | Action, args: tuple[Any, ...]) -> None:
         """Leave a record for the delivery threads; the arguments must be frozen."""
         now = self.progress_ns = time_ns()
-        record = (build, next_number(), now, source, *args)
-        self.put(record)
-        return record
+        self.put((build, next_number(), now, source, args))
 
     def forget_oldest(self) -> None:
         """Take the oldest open scope for abandoned: a program that ends none must not fill the memory."""
@@ -353,9 +351,9 @@ class Agent:
         """Emit a heartbeat and, from the `queue_provider`, a queue snapshot; on the beat thread."""
         now = time_ns()
         own = freeze_mapping(self._progress(now, sample))
-        self.put((payloads.heartbeat, next_number(), now, self, sample.payload, own))
+        self.put((payloads.heartbeat, next_number(), now, self, (sample.payload, own)))
         if sample.queue is not None:
-            self.put((payloads.queue_provided, next_number(), now, self, sample.queue))
+            self.put((payloads.queue_provided, next_number(), now, self, (sample.queue,)))
 
     def _progress(self, now_ns: int, sample: Sample) -> dict[str, Any]:
         """Tell progress, not only life: a hung agent has a live heartbeat thread too."""

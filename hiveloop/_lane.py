@@ -3,8 +3,10 @@
 No thread, socket or clock is in here. A caller puts records in; a worker asks `next(now)` what to
 do and tells `settle(outcome, now)` how it went. All rules of delivery live in this file.
 
-Putting a record takes no lock: `deque.append` is atomic. Records leave the queue under a lock, cut
-by the worker or evicted by a caller that finds the queue full, and are counted as they leave. So
+Putting a record takes no lock: `deque.extend` by a tuple is atomic. It keeps the values of a record and
+not the tuple, so that a long queue is nothing for the garbage collector to walk. Records leave the
+queue under a lock, cut by the worker or evicted by a caller that finds the queue full, and are counted
+as they leave. So
 
     accepted = removed + waiting          removed = delivered + dropped + in flight
 
@@ -15,13 +17,13 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable
-from itertools import chain
+from collections.abc import Callable, Iterable, Iterator
+from itertools import chain, islice
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from ._backoff import Backoff
 from ._guard import attempt
-from ._record import Builder, Handle, Record
+from ._record import WIDTH, Builder, Handle, Record
 from .stats import DropReason, LaneStats
 from .transport import (
     Batch,
@@ -37,6 +39,7 @@ from .transport import (
 
 __all__ = ["Lane", "Send", "Wait"]
 
+_NO_VALUE = object()
 Item = TypeVar("Item")  # what an event is here: an `Event`, or JSON
 
 SUSPECT_ATTEMPTS = 5
@@ -128,8 +131,11 @@ class Lane(Generic[Item]):
         What waits at the time of a fork is the parent's to deliver.
         """
         self._lock = threading.RLock()  # re-entrant: a finaliser or signal handler may call a sensor in here
-        self._queue: deque[Record] = deque()
-        self._append = self._queue.append
+        self._queue: deque[Any] = deque()  # `WIDTH` values for each record
+        self._extend = self._queue.extend
+        # Takes a record out in one step of C: a finaliser or signal handler that runs between two values
+        # of a record, and finds the queue full, would cut it in two.
+        self._records: Iterator[Record] = zip(*[iter(self._queue.popleft, _NO_VALUE)] * WIDTH, strict=False)
         self._work: deque[_Piece[Item] | _Group] = deque()  # cut from the queue, fate open, oldest first
         self._sending: _Piece[Item] | None = None
         self._removed = self._delivered = self._in_flight = 0
@@ -144,41 +150,44 @@ class Lane(Generic[Item]):
         self._last_error: str | None = None
         # One comparison on the caller's thread serves three ends: the first record starts the worker,
         # a full batch wakes it, and a full queue evicts. It begins at 1 and the worker moves it.
-        self._mark = 0 if self._closed else 1
+        self._mark = 0 if self._closed else 1  # in values, not records
 
     # -- callers' threads ----------------------------------------------------------------------
 
     def put(self, record: Record) -> None:
         """Take a record in. Any thread, no lock, tens of nanoseconds; never blocks on the worker."""
-        self._append(record)
+        self._extend(record)
         if len(self._queue) >= self._mark:
             self._at_mark()
 
     def _at_mark(self) -> None:
         if self._closed:
             self._drop_waiting(DropReason.CLOSED)
-        elif len(self._queue) > self._max_queue_size:
+        elif self._waiting() > self._max_queue_size:
             self._evict()
-        elif self._mark <= self._max_queue_size:
+        elif self._mark <= self._max_queue_size * WIDTH:
             self._hush()
             self._on_ready()
 
     def _hush(self) -> None:
         """Raise the mark, since one wake-up is enough."""
-        self._mark = self._max_queue_size + 1
+        self._mark = self._max_queue_size * WIDTH + 1
         if self._closed:  # on another thread, just now
             self._mark = 0
 
     def _evict(self) -> None:
         with self._lock:
-            while len(self._queue) > self._max_queue_size:
-                self._queue.popleft()
+            while self._waiting() > self._max_queue_size:
+                next(self._records)
                 self._removed += 1
                 self._count(DropReason.QUEUE_FULL)
 
+    def _waiting(self) -> int:
+        return len(self._queue) // WIDTH
+
     def pressure(self) -> float:
         """How full the queue is, from 0 to 1."""
-        return len(self._queue) / self._max_queue_size
+        return self._waiting() / self._max_queue_size
 
     # -- the worker ----------------------------------------------------------------------------
 
@@ -199,7 +208,7 @@ class Lane(Generic[Item]):
                 return Wait(0.0)
             self._sending = piece
             piece.attempts += 1
-            batch = self._builder.batch(piece.events, piece.agent, len(self._queue))
+            batch = self._builder.batch(piece.events, piece.agent, self._waiting())
             return Send(batch, piece.attempts)
 
     def _rest(self, seconds: float) -> Wait:
@@ -207,14 +216,14 @@ class Lane(Generic[Item]):
         if self._closed:  # the mark stays where each put is dropped
             return Wait(seconds)
         idle = self._failures == 0
-        self._mark = self._batch_size if idle else self._max_queue_size + 1
+        self._mark = self._batch_size * WIDTH if idle else self._max_queue_size * WIDTH + 1
         if idle and len(self._queue) >= self._mark:
             return Wait(0.0)  # it filled up in between, and nobody else will say so
         return Wait(seconds)
 
     def _cut(self, now: float) -> bool:
         """Move waiting records to the work list when it is time; True when there are any."""
-        waiting = len(self._queue)
+        waiting = self._waiting()
         flushing = self._flush_to > self._removed
         if not waiting or not (flushing or waiting >= self._batch_size or now >= self._due):
             if now >= self._due:
@@ -229,8 +238,7 @@ class Lane(Generic[Item]):
         return True
 
     def _take(self, count: int) -> list[Record]:
-        popleft = self._queue.popleft
-        records = [popleft() for _ in range(count)]
+        records = list(islice(self._records, count))
         self._removed += count
         self._in_flight += count
         return records
@@ -251,7 +259,7 @@ class Lane(Generic[Item]):
         events: list[Item] = []
         agent: Handle = group[0][3].agent
         room, failed = self._limits.max_bytes, 0
-        paced = len(self._queue) < self._limits.max_events
+        paced = self._waiting() < self._limits.max_events
         while group and room > 0 and len(events) < self._limits.max_events:
             size = min(BREATH if paced else LONG_BREATH, len(group), self._limits.max_events - len(events))
             records = [group.popleft() for _ in range(size)]
@@ -419,7 +427,7 @@ class Lane(Generic[Item]):
         receiver asked for.
         """
         with self._lock:
-            target = self._removed + len(self._queue)
+            target = self._removed + self._waiting()
             self._flush_to = max(self._flush_to, target)
             self._hurry_until = max(self._hurry_until, until)
             self._not_before = max(self._asked_until, min(self._not_before, now))
@@ -438,7 +446,7 @@ class Lane(Generic[Item]):
     def close(self) -> int:
         """Drop all that is left as ``shutdown`` and everything later as ``closed``; return how many."""
         with self._lock:
-            left = self._in_flight + len(self._queue)
+            left = self._in_flight + self._waiting()
             self._drop_waiting(DropReason.SHUTDOWN)
             if self._in_flight:
                 self._drop(self._in_flight, DropReason.SHUTDOWN)
@@ -452,13 +460,13 @@ class Lane(Generic[Item]):
     def _drop_waiting(self, reason: DropReason) -> None:
         with self._lock:
             while self._queue:
-                self._queue.popleft()
+                next(self._records)
                 self._removed += 1
                 self._count(reason)
 
     def unsent(self) -> int:
         """Events whose fate is open; without the lock, so a figure of about now."""
-        return len(self._queue) + self._in_flight
+        return self._waiting() + self._in_flight
 
     def lost(self) -> int:
         """Events dropped so far."""
@@ -468,7 +476,7 @@ class Lane(Generic[Item]):
     def stats(self) -> LaneStats:
         """Return the figures of this moment."""
         with self._lock:
-            waiting = len(self._queue)
+            waiting = self._waiting()
             return LaneStats(
                 self._removed + waiting,
                 self._delivered,

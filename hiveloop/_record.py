@@ -1,11 +1,12 @@
 """From the small record a sensor leaves behind to what transports see.
 
-A record is a tuple, since nothing in Python is cheaper to make or smaller to keep:
+A record is a tuple, since nothing in Python is cheaper to make:
 
-    (build, number, time_ns, source, *arguments)
+    (build, number, time_ns, source, arguments)
 
 `build` is a function of `payloads`, `number` becomes the event id, `source` is the agent, task or
-action the sensor was called on, and the arguments are frozen. Everything else about an event is
+action the sensor was called on, and the arguments are frozen. A lane keeps these five values and not
+the tuple. Everything else about an event is
 worked out here, on a delivery thread: as an `Event`, or as JSON for a transport that wants nothing
 but that.
 """
@@ -20,14 +21,17 @@ from . import _wire
 from ._ids import id_text
 from ._redact import PAYLOAD_LIMIT, SURELY_SMALL, trimmed
 from .events import ActionInfo, AgentInfo, Event, EventType, Severity, TaskInfo
+from .payloads import Draft
 from .transport import Batch, JsonBatch
 
 if TYPE_CHECKING:
     from ._redact import Privacy
 
-__all__ = ["Builder", "EventBuilder", "JsonBuilder", "Record", "Source"]
+__all__ = ["WIDTH", "Builder", "EventBuilder", "Handle", "JsonBuilder", "Record", "Source"]
 
-Record = tuple[Any, ...]
+WIDTH = 5
+"""Values of a record."""
+
 Item = TypeVar("Item")
 Scope = TypeVar("Scope")
 _Who = tuple[AgentInfo, TaskInfo | None, ActionInfo | None]
@@ -61,6 +65,9 @@ class Source(Protocol):
         ...
 
 
+Record = tuple[Callable[..., Draft], int, int, Source, tuple[Any, ...]]
+
+
 class Builder(ABC, Generic[Item, Scope]):
     """Builds what a lane sends under one privacy configuration; several delivery threads may share it.
 
@@ -82,7 +89,7 @@ class Builder(ABC, Generic[Item, Scope]):
         items: list[Item] = []
         last: Source | None = None
         scope: Any = None
-        for make, number, time_ns, source, *arguments in records:
+        for make, number, time_ns, source, arguments in records:
             type_, payload, severity, status, duration_ns, parent = make(privacy, *arguments)
             if masks or len(payload) > SURELY_SMALL:
                 payload = privacy.finished(payload)

@@ -13,6 +13,7 @@ import math
 import re
 from collections.abc import Callable
 from json.encoder import encode_basestring
+from types import NoneType
 from typing import Any
 
 from ._freeze import MAX_TEXT, TRUNCATED, freeze, thaw
@@ -98,6 +99,9 @@ def _may_hold_secret(value: str) -> bool:
     return any(mark in lower for mark in _MARKS_IN_ANY_CASE)
 
 
+_type_of: Callable[[object], object] = type
+
+
 def _unchanged(value: str) -> str:
     return value
 
@@ -177,7 +181,7 @@ class Privacy:
 
     def tree(self, value: Any, depth: int = _DEEPEST) -> str:
         """Return the JSON text of any value, redacted."""
-        kind = type(value)
+        kind = _type_of(value)
         if kind is str:
             return self._quoted[value]
         if kind is int:
@@ -199,8 +203,8 @@ class Privacy:
         keys, quoted, text = self._keys, self._quoted, ""
         for key, item in value.items():
             shown, secret = keys[key]
-            kind = type(item)
-            if secret and item is not None and kind is not bool:
+            kind = _type_of(item)
+            if secret and kind is not bool and kind is not NoneType:
                 text += f",{shown}{_QUOTED_REDACTED}"
             elif kind is str:
                 text += f",{shown}{quoted[item]}"

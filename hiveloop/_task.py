@@ -140,7 +140,7 @@ class Task:
         make_current(self)
         now = agent.progress_ns = time_ns()
         self._start_ns = monotonic_ns()
-        record = (payloads.task_started, self._number, now, self, self.task_id, self._cut)
+        record = (payloads.task_started, self._number, now, self, (self.task_id, self._cut))
         agent.put(record)
         if agent.has_hooks:
             self.started_event = agent.scope_started(record)

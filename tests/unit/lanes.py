@@ -7,13 +7,13 @@ from typing import Any
 
 from hiveloop._backoff import Backoff
 from hiveloop._lane import Lane, Send, Wait
-from hiveloop._record import EventBuilder
+from hiveloop._record import EventBuilder, Record
 from hiveloop._redact import Privacy
 from hiveloop.events import AgentInfo, Event, EventType, Severity
 from hiveloop.stats import DropReason
 from hiveloop.transport import Batch, BatchLimits, Delivered, Outcome
 
-__all__ = ["Bench", "HandMade", "Source", "event_of", "record"]
+__all__ = ["Bench", "HandMade", "Source", "event_of", "is_broken", "record"]
 
 
 class Source:
@@ -32,22 +32,35 @@ class Source:
 SALES = Source()
 
 
-def record(number: int, size: int = 100, source: Source = SALES, *, broken: bool = False) -> tuple[Any, ...]:
+def _fine() -> Any:
+    raise NotImplementedError
+
+
+def _broken() -> Any:
+    raise NotImplementedError
+
+
+def record(number: int, size: int = 100, source: Source = SALES, *, broken: bool = False) -> Record:
     """Return a record whose event is `event_of` it; a broken one cannot be built."""
-    return (broken, number, size, source)
+    return (_broken if broken else _fine, number, size, source, ())
 
 
-def event_of(record: tuple[Any, ...]) -> Event:
+def event_of(record: Record) -> Event:
     """Build the event of a record; its id is the record's number.
 
     Raises:
         ValueError: the record is a broken one.
     """
-    broken, number, size, source = record
-    if broken:
+    _, number, size, source, _ = record
+    if is_broken(record):
         raise ValueError("a broken record")
     agent = AgentInfo(source.agent_id)
     return Event(str(number), 0, EventType.CUSTOM, Severity.INFO, agent, size=size)
+
+
+def is_broken(record: Record) -> bool:
+    """Tell whether a record cannot be built."""
+    return record[0] is _broken
 
 
 class HandMade(EventBuilder):
@@ -60,7 +73,7 @@ class HandMade(EventBuilder):
 
     def __init__(
         self,
-        build: Callable[[tuple[Any, ...]], Event] = event_of,
+        build: Callable[[Record], Event] = event_of,
         *,
         trim: Callable[[Event], Event],
     ) -> None:
@@ -68,7 +81,7 @@ class HandMade(EventBuilder):
         self._build = build
         self._trim = trim
 
-    def build(self, records: Iterable[tuple[Any, ...]]) -> list[Event]:
+    def build(self, records: Iterable[Record]) -> list[Event]:
         """Build the events."""
         return [self._build(record) for record in records]
 

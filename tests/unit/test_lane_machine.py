@@ -10,7 +10,6 @@ import random
 from collections import Counter
 from enum import Enum, auto
 from itertools import pairwise
-from typing import Any
 
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -18,10 +17,11 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from hiveloop._backoff import Backoff
 from hiveloop._lane import GROUP_WINDOW, SUSPECT_ATTEMPTS, Lane, Send, Wait
+from hiveloop._record import Record
 from hiveloop.events import Event
 from hiveloop.stats import DropReason
 from hiveloop.transport import Batch, BatchLimits, Delivered, Misconfigured, Outcome, Refused, Retry, TooLarge
-from tests.unit.lanes import HandMade, Source, event_of, record
+from tests.unit.lanes import HandMade, Source, event_of, is_broken, record
 
 DELIVERED = "delivered"
 
@@ -106,7 +106,7 @@ class LaneMachine(RuleBasedStateMachine):
             backoff=Backoff(initial=1.0, maximum=60.0, probe=15.0, draw=random.random),  # Hypothesis seeds it
             on_ready=self.wake,
         )
-        self.records: list[tuple[Any, ...]] = []
+        self.records: list[Record] = []
         self.fates: dict[int, str] = {}
         self.waiting: list[int] = []
         self.arrived: list[int] = []
@@ -126,8 +126,8 @@ class LaneMachine(RuleBasedStateMachine):
     def wake(self) -> None:
         self.woken = True
 
-    def build(self, record: tuple[Any, ...]) -> Event:
-        if record[0]:
+    def build(self, record: Record) -> Event:
+        if is_broken(record):
             self.tried_to_build.append(record[1])
         return event_of(record)
 
