@@ -165,12 +165,14 @@ def _quick_look(value: Any, room: int, depth: int) -> int:
         if type(item) is str:
             if len(item) > _SHORT_TEXT:
                 return _TOO_MUCH
-        elif type(item) in _CONTAINERS:
+        elif type(item) in _ATOMS:
+            continue
+        elif type(item) not in _CONTAINERS:
+            return _TOO_MUCH
+        else:
             room = _quick_look(item, room, depth - 1)
             if room < 0:
                 return _TOO_MUCH
-        elif type(item) not in _ATOMS:
-            return _TOO_MUCH
     return room
 
 

@@ -76,6 +76,17 @@ def _task_fields(task: TaskInfo) -> dict[str, Any]:
     }
 
 
+def _task_text(task: TaskInfo) -> str:
+    """The members of `_task_fields`, as they follow others."""
+    project, type_, correlation = task.project, task.type, task.correlation_id
+    text = "" if project is None else f',"project_id":{_quote(project)}'
+    text += f',"task_id":{_quote(task.task_id)}'
+    if type_ is not None:
+        text += f',"task_type":{_quote(type_)}'
+    text += f',"task_run_id":{_quote(task.run_id)}'
+    return text if correlation is None else f'{text},"correlation_id":{_quote(correlation)}'
+
+
 class _TaskTexts:
     """The encoded fields of recent tasks. Looked up by run id, whose hash is cheap, and checked."""
 
@@ -87,8 +98,7 @@ class _TaskTexts:
         known = self._texts.get(task.run_id)
         if known is not None and known[0] is task:
             return known[1]
-        fields = _task_fields(task).items()
-        text = "".join([f',"{key}":{_quote(value)}' for key, value in fields if value is not None])
+        text = _task_text(task)
         if len(self._texts) >= self._most:
             self._texts.clear()
         self._texts[task.run_id] = (task, text)
@@ -173,4 +183,8 @@ def with_payload(encoded: bytes, change: Callable[[str], str]) -> bytes:
 
 def encode_batch(agent: AgentInfo, events: Iterable[bytes]) -> bytes:
     """Return the body of one request: the agent's envelope and its encoded events."""
-    return b'{"envelope":%b,"events":[%b]}' % (_envelope_text(agent), b",".join(events))
+    # The brackets go to the first and the last event, so that the body is put together, and copied, once.
+    first, *rest = events
+    parts = [b'{"envelope":%b,"events":[%b' % (_envelope_text(agent), first), *rest]
+    parts[-1] += b"]}"
+    return b",".join(parts)

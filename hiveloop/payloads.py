@@ -54,6 +54,9 @@ _ALIASES = {
     "notice": _INFO,
 }
 _LARGEST = 2**63
+_FAR = float(_LARGEST)
+"""The same for floats, which are slow to compare with a large int."""
+_NUMBERS = frozenset((int, float, bool))
 _TYPES: dict[str, EventType] = {t.value: t for t in EventType}
 _SEVERITIES: dict[str, Severity] = {s.value: s for s in Severity}
 
@@ -81,7 +84,7 @@ def number(value: Any, name: str) -> Any:
         return None
     if type(value) is str:
         value = _parsed(value)
-    if type(value) in (int, float, bool) and -_LARGEST < value < _LARGEST:  # false for NaN
+    if type(value) in _NUMBERS and -_FAR < value < _FAR:  # false for NaN
         return value
     notice(f"argument {name}", "hiveloop: left out %s: not a finite number", name)
     return None
@@ -321,7 +324,7 @@ def llm_call(
     if tokens_out is not None:
         data += f',"tokens_out":{tokens_out}'
     if cost is not None:
-        data += f',"cost":{_number_text(cost)}'
+        data += f',"cost":{cost!r}' if type(cost) is float else f',"cost":{_number_text(cost)}'
     if duration_ms is not None:
         data += f',"duration_ms":{duration_ms}'
     cut: tuple[str, ...] = ()
