@@ -74,7 +74,7 @@ class Action:
         """Return who acts, in which task; called on a delivery thread."""
         if self._info is None:
             parent = None if self._parent is None else self._parent.action_id
-            self._info = ActionInfo(self.action_id, parent)
+            self._info = ActionInfo(id_text(self._number, self._prefix), parent)
         task = None if self.task is None else self.task.info(privacy)
         return self.agent.info, task, self._info
 

@@ -19,7 +19,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from itertools import chain, islice
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar, cast
 
 from ._backoff import Backoff
 from ._guard import attempt
@@ -40,6 +40,7 @@ from .transport import (
 __all__ = ["Lane", "Send", "Wait"]
 
 _NO_VALUE = object()
+_SOURCE = 3  # its place in a record
 Item = TypeVar("Item")  # what an event is here: an `Event`, or JSON
 
 SUSPECT_ATTEMPTS = 5
@@ -83,8 +84,22 @@ class _Piece(Generic[Item]):
         self.trimmed = trimmed
 
 
-class _Group(deque[Record]):
-    """Records cut from the queue that may share a batch, not yet built into events."""
+class _Group(list[Any]):
+    """Records cut from the queue that may share a batch, not yet built into events: their values in a row."""
+
+    @property
+    def agent(self) -> Handle:
+        """The agent of the first one."""
+        agent: Handle = self[_SOURCE].agent
+        return agent
+
+    def head(self, count: int) -> Iterator[Record]:
+        """The first few as records, one at a time."""
+        return _records(self[: count * WIDTH])
+
+
+def _records(values: list[Any]) -> Iterator[Record]:
+    return cast("Iterator[Record]", zip(*[iter(values)] * WIDTH, strict=True))
 
 
 class Lane(Generic[Item]):
@@ -133,9 +148,7 @@ class Lane(Generic[Item]):
         self._lock = threading.RLock()  # re-entrant: a finaliser or signal handler may call a sensor in here
         self._queue: deque[Any] = deque()  # `WIDTH` values for each record
         self._extend = self._queue.extend
-        # Takes a record out in one step of C: a finaliser or signal handler that runs between two values
-        # of a record, and finds the queue full, would cut it in two.
-        self._records: Iterator[Record] = zip(*[iter(self._queue.popleft, _NO_VALUE)] * WIDTH, strict=False)
+        self._values: Iterator[Any] = iter(self._queue.popleft, _NO_VALUE)
         self._work: deque[_Piece[Item] | _Group] = deque()  # cut from the queue, fate open, oldest first
         self._sending: _Piece[Item] | None = None
         self._removed = self._delivered = self._in_flight = 0
@@ -178,9 +191,17 @@ class Lane(Generic[Item]):
     def _evict(self) -> None:
         with self._lock:
             while self._waiting() > self._max_queue_size:
-                next(self._records)
+                self._pop(1)
                 self._removed += 1
                 self._count(DropReason.QUEUE_FULL)
+
+    def _pop(self, count: int) -> _Group:
+        """Take records out of the queue, in one step of C.
+
+        A finaliser or signal handler that runs between two values of a record, and finds the queue full,
+        would cut the record in two.
+        """
+        return _Group(islice(self._values, count * WIDTH))
 
     def _waiting(self) -> int:
         return len(self._queue) // WIDTH
@@ -237,43 +258,44 @@ class Lane(Generic[Item]):
         self._work.extend(self._grouped(self._take(size)))
         return True
 
-    def _take(self, count: int) -> list[Record]:
-        records = list(islice(self._records, count))
+    def _take(self, count: int) -> _Group:
+        records = self._pop(count)
         self._removed += count
         self._in_flight += count
         return records
 
-    def _grouped(self, window: list[Record]) -> Iterable[_Group]:
+    def _grouped(self, window: _Group) -> Iterable[_Group]:
         if not self._limits.one_agent:
-            return (_Group(window),)
-        agents: list[Handle] = [record[3].agent for record in window]
+            return (window,)
+        agents: list[Handle] = [source.agent for source in window[_SOURCE::WIDTH]]
         if agents.count(agents[0]) == len(agents):  # most programs have a single agent
-            return (_Group(window),)
+            return (window,)
         by_agent: dict[Handle, _Group] = {}
-        for agent, record in zip(agents, window, strict=True):
-            by_agent.setdefault(agent, _Group()).append(record)
+        for agent, record in zip(agents, _records(window), strict=True):
+            by_agent.setdefault(agent, _Group()).extend(record)
         return by_agent.values()
 
     def _build_piece(self, group: _Group) -> _Piece[Item] | None:
         """Build events from the head of a group until a batch is full; runs without the lock."""
         events: list[Item] = []
-        agent: Handle = group[0][3].agent
+        agent = group.agent
         room, failed = self._limits.max_bytes, 0
         paced = self._waiting() < self._limits.max_events
         while group and room > 0 and len(events) < self._limits.max_events:
-            size = min(BREATH if paced else LONG_BREATH, len(group), self._limits.max_events - len(events))
-            records = [group.popleft() for _ in range(size)]
-            built = attempt("building events", self._builder.build, records, default=None)
+            most = self._limits.max_events - len(events)
+            size = min(BREATH if paced else LONG_BREATH, len(group) // WIDTH, most)
+            built = attempt("building events", self._builder.build, group.head(size), default=None)
             if built is None:  # one of them fails: find it, and keep the others
-                built = self._build_each(records)
+                built = self._build_each(group.head(size))
                 failed += size - len(built)
+            del group[: size * WIDTH]
             events += built
             room -= sum(self._builder.sizes(built))
             if paced:
                 self._breathe()
         return self._built(self._pieces(events, agent, fit=room >= 0), group, failed)
 
-    def _build_each(self, records: list[Record]) -> list[Item]:
+    def _build_each(self, records: Iterable[Record]) -> list[Item]:
         build = self._builder.build
         none: list[Item] = []
         return list(
@@ -378,7 +400,7 @@ class Lane(Generic[Item]):
             self._split(piece)
         else:  # let what follows go first: its fate tells an outage from a poison event
             if not self._work and self._queue:
-                self._work.append(_Group(self._take(1)))
+                self._work.append(self._take(1))
             self._work.insert(1, piece)
 
     def _settle_too_large(self, piece: _Piece[Item]) -> None:
@@ -460,7 +482,7 @@ class Lane(Generic[Item]):
     def _drop_waiting(self, reason: DropReason) -> None:
         with self._lock:
             while self._queue:
-                next(self._records)
+                self._pop(1)
                 self._removed += 1
                 self._count(reason)
 
