@@ -198,7 +198,7 @@ class Transport(Protocol):
 class TakesJson(Protocol):
     """Optional second door of a transport that passes events on as they are in the native wire format.
 
-    For such a one the engine makes no `Event` objects, which saves a third of its work. It needs
+    For such a one the engine makes no `Event` objects, which saves a tenth of its work. It needs
     batches of a single agent (``limits.one_agent``), whose envelope is no part of the events. A subclass
     that overrides `Transport.prepare` alone gets its `Event` objects.
     """
