@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import statistics
+from collections.abc import Callable
+from functools import partial
 from itertools import pairwise
 
 import pytest
@@ -231,6 +233,33 @@ def test_the_first_record_and_a_full_batch_wake_the_worker_once_each() -> None:
     assert bench.woken == 1, "there is time until the flush interval has passed"
     bench.put(20)
     assert bench.woken == 2
+
+
+class _Talkative:
+    """Reports something when it is forgotten, as a finaliser of an application's may."""
+
+    def __init__(self, report: Callable[[], None]) -> None:
+        self._report = report
+
+    def __del__(self) -> None:
+        self._report()
+
+
+def test_a_finaliser_that_reports_while_its_record_is_evicted_garbles_nothing() -> None:
+    bench = Bench(max_queue_size=10)
+    bench.put(10)
+    for number in range(100, 150):
+        last_words = partial(bench.lane.put, record(number + 1_000))
+        fine, *rest, _ = record(number)
+        bench.lane.put((fine, *rest, (_Talkative(last_words),)))  # type: ignore[arg-type]
+        del last_words
+
+    bench.run()
+
+    stats = bench.lane.stats()
+    assert stats.accepted == stats.delivered + stats.dropped[DropReason.QUEUE_FULL] > 60
+    assert len(bench.delivered) == stats.delivered >= 10
+    assert set(bench.delivered) <= {*range(10), *range(100, 150), *range(1_100, 1_150)}
 
 
 def test_a_full_queue_does_not_wake_a_worker_that_backs_off() -> None:
