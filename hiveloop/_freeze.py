@@ -47,7 +47,7 @@ TRUNCATED = "_truncated"
 
 # Their own methods are called on instances of subclasses, whose overrides are user code.
 _DICT: Any = dict
-_VALUES: Callable[[Any], Iterable[object]] = dict.values
+_VALUES: Any = dict.values
 _SEQUENCES: tuple[Any, ...] = (list, tuple, set, frozenset)
 
 _CONTAINERS = frozenset((dict, list, tuple))
