@@ -47,7 +47,6 @@ TRUNCATED = "_truncated"
 
 # Their own methods are called on instances of subclasses, whose overrides are user code.
 _DICT: Any = dict
-_VALUES: Any = dict.values
 _SEQUENCES: tuple[Any, ...] = (list, tuple, set, frozenset)
 
 _CONTAINERS = frozenset((dict, list, tuple))
@@ -161,7 +160,7 @@ def _quick_look(value: Any, room: int, depth: int) -> int:
     if room < 0 or depth == 0:
         return _TOO_MUCH
     # Keys are not looked at: marshal refuses strange ones, and the size is checked afterwards.
-    items: Iterable[object] = _VALUES(value) if type(value) is dict else value
+    items: Iterable[object] = _DICT.values(value) if type(value) is dict else value
     for item in items:
         if type(item) is str:
             if len(item) > _SHORT_TEXT:
