@@ -33,6 +33,7 @@ from tests.support.otlp_grpc import GrpcAnswer, GrpcSink
 from tests.support.program import Program, run_program
 from tests.support.server import Answer, Request, accepting, failing, hanging
 from tests.support.wait import eventually, pause
+from tests.unit.lanes import SALES, HandMade
 
 pytestmark = pytest.mark.fault
 
@@ -303,11 +304,10 @@ class Holding(OTelTransport):
         return Delivered()
 
 
-def _drain(transport: Holding, events: list[Event]) -> Lane:
+def _drain(transport: Holding, events: list[Event]) -> Lane[Event]:
     """Run the engine's delivery of these events, without threads and waits."""
     lane: Any = Lane(
-        build=lambda event: event,
-        trim=lambda event: event,
+        builder=HandMade(lambda record: record[4][0], trim=lambda event: event),
         limits=transport.limits,
         max_queue_size=1000,
         batch_size=1,
@@ -320,7 +320,7 @@ def _drain(transport: Holding, events: list[Event]) -> Lane:
     arriving = iter(events)
     for _ in range(5_000):
         if (event := next(arriving, None)) is not None:  # while others get through, doubts become proof
-            lane.put(event)
+            lane.put((Event, 0, 0, SALES, (event,)))
         step = lane.next(now)
         if isinstance(step, Send):
             key = tuple(event.event_id for event in step.batch.events)
