@@ -44,11 +44,8 @@ from ._values import Attributes, Limits, clean_name
 from ._work import (
     FinishedSpan,
     Work,
-    are_disjoint,
     bounded_attributes,
     bounded_events,
-    merged,
-    told_event,
 )
 
 if TYPE_CHECKING:
@@ -295,7 +292,7 @@ class Assembler:
         task = self._task_work(event)
         if task is not None:
             task.count_call(call)
-        told = (call.attributes, event_identity(event))
+        told = {**call.attributes, **event_identity(event)}
         if work is not None:
             if not work.span.sampled:
                 return
@@ -321,7 +318,7 @@ class Assembler:
         self,
         event: Event,
         call: LlmCall,
-        told: tuple[Attributes, ...],
+        told: Attributes,
         parent: SpanContext | None,
         links: tuple[Link, ...],
         work: Work | None,
@@ -336,7 +333,8 @@ class Assembler:
             call.span_name,
             context,
             parent,
-            (*told, whose),
+            {},
+            (told, whose),
             start,
             end,
             kind=SpanKind.CLIENT,
@@ -356,7 +354,7 @@ class Assembler:
         if work is not None:
             narrative = self._told(event, narrative, work)
             if narrative.traced and self._spans_events and work.span.sampled:
-                told = (narrative.attributes, event_identity(event))
+                told = {**narrative.attributes, **event_identity(event)}
                 self._add_event(work, narrative.name, told, event)
             if narrative.name == names.PLAN_STEP and self._choices.plan_steps == "span":
                 self._plan_step(event, narrative, work, parts)
@@ -405,13 +403,14 @@ class Assembler:
         parent = (self._task_work(event) or work).span.context
         context = self._context(started, "plan", parent)
         status = Status(StatusCode.ERROR) if done == "failed" else _UNSET
-        told = (narrative.attributes, work.identity)
-        name, end = f"plan_step {index}", max(event.time_ns, started.time_ns)
-        parts.spans.append(self._span(name, context, parent, told, started.time_ns, end, status=status))
+        told, whose = narrative.attributes, (work.identity,)
+        name, start, end = f"plan_step {index}", started.time_ns, max(event.time_ns, started.time_ns)
+        parts.spans.append(self._span(name, context, parent, told, whose, start, end, status=status))
 
-    def _add_event(self, work: Work, name: str, told: tuple[Attributes, ...], event: Event) -> None:
+    def _add_event(self, work: Work, name: str, told: Attributes, event: Event) -> None:
         limits = self._choices.limits
-        work.add(told_event(name, told, event.time_ns, limits), limits.events)
+        bounded = bounded_attributes(told, limits.event_attributes, limits)
+        work.add(SpanEvent(name, bounded, event.time_ns), limits.events)
 
     # -- spans ---------------------------------------------------------------------------------
 
@@ -421,7 +420,9 @@ class Assembler:
         if work.start_missing:
             work.totals[names.HIVELOOP_SPAN_START_MISSING] = True
         # What others set comes first: when there is too much, the first go.
-        told = (work.attributes_of_others(), content.attributes, work.totals, work.identity)
+        own = content.attributes
+        if span.attributes or work.totals:
+            own = {**work.attributes_of_others(), **own, **work.totals}
         name = content.name if span.name is None else clean_name(span.name)
         status = span.status or _UNSET
         if content.error_type is not None:
@@ -430,7 +431,8 @@ class Assembler:
             name,
             span.context,
             span.parent,
-            told,
+            own,
+            (work.identity,),
             work.start_ns,
             end_ns,
             status=status,
@@ -442,29 +444,31 @@ class Assembler:
     def _instant(
         self, event: Event, narrative: Narrative, parent: SpanContext | None, links: tuple[Link, ...]
     ) -> ReadableSpan:
-        told = (narrative.attributes, event_identity(event), identity(event, self._mapping))
+        told = {**narrative.attributes, **event_identity(event)}
+        whose = (identity(event, self._mapping),)
         context, at = self._context(event, "event", parent), event.time_ns
-        return self._span(narrative.name, context, parent, told, at, at, links=links)
+        return self._span(narrative.name, context, parent, told, whose, at, at, links=links)
 
     def _pending_span(self, work: Work) -> ReadableSpan:
         """A sign of a task that has only started, in the way Logfire shows such."""
         span, content = work.span, task_content(work.started, self._mapping)
         above = 0 if span.parent is None else span.parent.span_id
-        sign: Attributes = {
+        told: Attributes = {
+            **content.attributes,
             "logfire.span_type": "pending_span",
             "logfire.pending_parent_id": f"{above:016x}",
         }
         context = self._context(work.started, "pending", span.context)
         at = work.start_ns
-        told = (content.attributes, sign, work.identity)
-        return self._span(content.name, context, span.context, told, at, at)
+        return self._span(content.name, context, span.context, told, (work.identity,), at, at)
 
     def _span(
         self,
         name: str,
         context: SpanContext,
         parent: SpanContext | None,
-        parts: tuple[Attributes, ...],
+        own: Attributes,
+        shared: tuple[Attributes, ...],
         start_ns: int,
         end_ns: int,
         *,
@@ -475,7 +479,9 @@ class Assembler:
         dropped: int = 0,
     ) -> ReadableSpan:
         limits = self._choices.limits
-        attributes = merged(parts)
+        attributes = own.copy()
+        for more in shared:
+            attributes.update(more)
         bounded = bounded_attributes(attributes, limits.span_attributes, limits, dropped)
         span = FinishedSpan(
             name,
@@ -492,8 +498,9 @@ class Assembler:
             end_ns,
             self._scope,
         )
-        if bounded is attributes and are_disjoint(parts, attributes) and type(events) is not BoundedList:
-            span.parts = parts
+        complete = bounded is attributes and type(events) is not BoundedList
+        if complete and len(attributes) == len(own) + sum(map(len, shared)):
+            span.own, span.shared = own, shared
         return span
 
 

@@ -24,8 +24,7 @@ from opentelemetry.trace import Status as SpanStatus
 
 from hiveloop._shape import is_list
 
-from ._values import Attributes
-from ._work import FinishedSpan, ToldEvent
+from ._work import FinishedSpan
 
 __all__ = ["encode_spans"]
 
@@ -104,7 +103,7 @@ _FLAGS = {flags: Span(flags=flags).SerializeToString() for flags in (_LOCAL, _RE
 # -- spans ------------------------------------------------------------------------------------
 
 _Seen = dict[int, list[bytes]]
-"""Encoded parts of attributes by identity: within one request, which keeps them alive."""
+"""Encodings of shared attributes by identity: within one request, which keeps them alive."""
 
 
 def encode_spans(spans: Sequence[ReadableSpan]) -> bytes:
@@ -146,10 +145,10 @@ def _span(span: ReadableSpan, seen: _Seen) -> bytes:
     ]
     if parent is not None:
         head += (_PARENT_ID, parent.span_id.to_bytes(8, "big"))
-    parts = span.parts if isinstance(span, FinishedSpan) else ()
-    if not parts or context.trace_state or span.links:
+    complete = isinstance(span, FinishedSpan) and span.shared
+    if not complete or context.trace_state or span.links:
         head.append(_seldom(span, context))
-    body = _ATTRIBUTES.join((b"".join(head), *_pieces(parts, span.attributes, seen)))
+    body = _ATTRIBUTES.join((b"".join(head), *_of_span(span, seen)))
     events = span.events
     return _EVENTS.join((body, *[_sized(_event(event, seen)) for event in events])) if events else body
 
@@ -185,10 +184,10 @@ def _flags(context: SpanContext | None) -> int:
 
 def _event(event: SpanEvent, seen: _Seen) -> bytes:
     head = b"".join((_EVENT_NAME, _sized(event.name.encode()), _time(_EVENT_TIME, event.timestamp or 0)))
-    parts = event.parts if isinstance(event, ToldEvent) else ()
-    if not parts and (dropped := event.dropped_attributes):
+    attributes = event.attributes or {}
+    if type(attributes) is not dict and (dropped := event.dropped_attributes):
         head += Span.Event(dropped_attributes_count=dropped).SerializeToString()
-    return _EVENT_ATTRIBUTES.join((head, *_pieces(parts, event.attributes, seen)))
+    return _EVENT_ATTRIBUTES.join((head, *(seen.get(id(attributes)) or _encoded(attributes))))
 
 
 # -- attributes -------------------------------------------------------------------------------
@@ -196,12 +195,11 @@ def _event(event: SpanEvent, seen: _Seen) -> bytes:
 _known: dict[tuple[str, Any, type], bytes] = {}
 
 
-def _pieces(parts: Sequence[Attributes], whole: Mapping[str, Any] | None, seen: _Seen) -> list[bytes]:
-    """Return the encodings of all attributes, without tags: a part may be on a span and on an event."""
-    if not parts:
-        return _encoded(whole or {})
-    pieces: list[bytes] = []
-    for part in parts:
+def _of_span(span: ReadableSpan, seen: _Seen) -> list[bytes]:
+    if not isinstance(span, FinishedSpan) or not span.shared:
+        return _encoded(span.attributes or {})
+    pieces = _encoded(span.own)
+    for part in span.shared:
         encoded = seen.get(id(part))
         if encoded is None:
             encoded = seen[id(part)] = _encoded(part)
@@ -210,6 +208,7 @@ def _pieces(parts: Sequence[Attributes], whole: Mapping[str, Any] | None, seen: 
 
 
 def _encoded(attributes: Mapping[str, Any]) -> list[bytes]:
+    """Return the encodings of attributes, without tags: some are both on a span and on an event."""
     known = _known  # the class is in the key since 1, 1.0 and True are equal
     return [
         known.get((key, value, value.__class__)) or _remember(key, value) for key, value in attributes.items()

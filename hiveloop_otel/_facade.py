@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 import traceback
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from opentelemetry.trace import Link, Span, SpanContext, Status, StatusCode, TraceFlags
@@ -65,6 +65,7 @@ class ScopeSpan(Span):
 
     # Class-level defaults keep the constructor short: it runs on the agent's thread.
     links: tuple[Link, ...] = ()
+    notes: Sequence[Note] = ()
     status: Status | None = None
     name: str | None = None
     dropped_attributes: int = 0
@@ -89,7 +90,6 @@ class ScopeSpan(Span):
         self.sampled = sampled
         self.over = not sampled
         self.attributes: dict[str, object] = {}
-        self.notes: list[Note] = []
         self._above = above
         self._parent = outside
 
@@ -101,10 +101,13 @@ class ScopeSpan(Span):
     @property
     def parent(self) -> SpanContext | None:
         """Ids and flags of the span above it, or None for a root."""
-        self._settled()
+        if self._context is None:
+            self._settled()
         return self._parent
 
     def _settled(self) -> SpanContext:
+        if self.unsettled_above() is None:
+            return self.settle()
         # A loop, for actions can be nested deeper than Python may recurse.
         unsettled: list[ScopeSpan] = [self]
         while (above := unsettled[-1].unsettled_above()) is not None:
@@ -175,10 +178,16 @@ class ScopeSpan(Span):
         """Add an event to the exported span; `timestamp` is in nanoseconds since the epoch."""
         if self.over:
             return
-        if len(self.notes) >= MOST_ADDED:
-            del self.notes[0]
+        notes = self._own_notes()
+        if len(notes) >= MOST_ADDED:
+            del notes[0]
             self.dropped_notes += 1
-        self.notes.append(Note(str(name), dict(attributes or {}), timestamp or time.time_ns()))
+        notes.append(Note(str(name), dict(attributes or {}), timestamp or time.time_ns()))
+
+    def _own_notes(self) -> list[Note]:
+        """Most spans never get a note; another thread may be about to add the first one as well."""
+        own: dict[str, list[Note]] = vars(self)
+        return own.setdefault("notes", [])
 
     @guarded
     def add_link(self, context: SpanContext, attributes: Mapping[str, object] | None = None) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import islice
+from types import MappingProxyType
 
 from opentelemetry.attributes import BoundedAttributes
 from opentelemetry.sdk.trace import Event as SpanEvent
@@ -17,9 +18,9 @@ from hiveloop.events import Event
 from . import semconv as names
 from ._facade import Note, ScopeSpan
 from ._llm import LlmCall
-from ._values import Attributes, Limits, clean_attributes, clean_name
+from ._values import Attributes, Limits, Value, clean_attributes, clean_name
 
-__all__ = ["FinishedSpan", "ToldEvent", "Work", "bounded_attributes", "bounded_events", "told_event"]
+__all__ = ["FinishedSpan", "Work", "bounded_attributes", "bounded_events"]
 
 _MOST_PENDING = 100
 """Requests for approval of one task that wait for an answer, and started steps of its plan."""
@@ -27,24 +28,16 @@ _LOUD = frozenset(("error",))
 
 
 class FinishedSpan(ReadableSpan):
-    """A span that also tells what its attributes were put together from.
+    """A span that also tells which of its attributes it shares with others, to be encoded once.
 
     Attributes:
-        parts: disjoint; one that several spans share is the same object in each, so that it need be encoded
-            once only. Empty when anything was left out of the span.
+        own: attributes of its own.
+        shared: more attributes, the same objects wherever they are shared. With those of `own` they are all
+            of its attributes; empty when there is nothing to share, or when anything was left out.
     """
 
-    parts: tuple[Attributes, ...] = ()
-
-
-class ToldEvent(SpanEvent):
-    """An event of a span that also tells what its attributes were put together from.
-
-    Attributes:
-        parts: as those of `FinishedSpan`.
-    """
-
-    parts: tuple[Attributes, ...] = ()
+    own: Mapping[str, Value] = MappingProxyType({})
+    shared: tuple[Attributes, ...] = ()
 
 
 class Work:
@@ -129,7 +122,8 @@ class Work:
 
     def attributes_of_others(self) -> Attributes:
         """Return what others set on the span, cleaned and redacted."""
-        return _redacted(clean_attributes(self.span.attributes))
+        told = self.span.attributes
+        return _redacted(clean_attributes(told)) if told else {}
 
 
 def _is_loud(event: SpanEvent) -> bool:
@@ -155,30 +149,6 @@ def bounded_events(events: list[SpanEvent], limits: Limits, dropped: int) -> Seq
     listed.extend(events)
     listed.dropped += dropped
     return listed
-
-
-def told_event(name: str, parts: tuple[Attributes, ...], time_ns: int, limits: Limits) -> SpanEvent:
-    """Return an event of a span with attributes put together from parts."""
-    attributes = merged(parts)
-    bounded = bounded_attributes(attributes, limits.event_attributes, limits)
-    event = ToldEvent(name, bounded, time_ns)
-    if bounded is attributes and are_disjoint(parts, attributes):
-        event.parts = parts
-    return event
-
-
-def merged(parts: tuple[Attributes, ...]) -> Attributes:
-    """Return all attributes of the parts; of those with the same name the last."""
-    first, *others = parts
-    attributes = first.copy()
-    for part in others:
-        attributes.update(part)
-    return attributes
-
-
-def are_disjoint(parts: tuple[Attributes, ...], whole: Attributes) -> bool:
-    """Tell whether each attribute of the `whole` is in one of its parts only."""
-    return len(whole) == sum(map(len, parts))
 
 
 def bounded_attributes(
