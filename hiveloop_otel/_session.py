@@ -146,7 +146,7 @@ class OtlpSession(requests.Session):
 
 def _plain_session(settings: OtlpSettings) -> requests.Session:
     session = requests.Session()
-    adapter: Any = load_session()._Adapter  # noqa: SLF001 - it bounds the time of a whole answer
+    adapter: Any = load_session().BoundedAdapter
     for scheme in ("https://", "http://"):
         session.mount(scheme, adapter(pool_connections=1, pool_maxsize=1, max_retries=0))
     user, password = requests.utils.get_auth_from_url(settings.endpoint)

@@ -176,6 +176,7 @@ class OTelTransport(Transport):
             endpoint=endpoint,
             headers=headers,
             timeout=timeout,
+            address_shared=metrics or logs,
             on_rejected=self._rejected,
         )
         self._log_target = log_target(

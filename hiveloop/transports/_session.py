@@ -105,7 +105,7 @@ setattr(_Pool, "ConnectionCls", _Connection)  # noqa: B010 - urllib3 annotates a
 setattr(_SecurePool, "ConnectionCls", _SecureConnection)  # noqa: B010
 
 
-class _Adapter(requests.adapters.HTTPAdapter):
+class BoundedAdapter(requests.adapters.HTTPAdapter):
     """An adapter whose connections bound the whole answer, also through a proxy."""
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
@@ -138,7 +138,7 @@ class Session:
         # Prepared without the session, which would let an entry in ~/.netrc replace the key.
         request = requests.Request("POST", url, headers=dict(headers)).prepare()
         settings = session.merge_environment_settings(url, {}, True, ca_file, None)
-        adapter: Any = _Adapter(pool_connections=1, pool_maxsize=1, max_retries=0)
+        adapter: Any = BoundedAdapter(pool_connections=1, pool_maxsize=1, max_retries=0)
         self._pool: Any = adapter.get_connection_with_tls_context(
             request, settings["verify"], proxies=settings["proxies"]
         )
@@ -214,6 +214,8 @@ def describe_error(error: Exception, timeout: float) -> str:
             return f"TLS failed: {_root(error)}; for a private certificate authority set ca_file"
         case urllib3.exceptions.ProxyError():
             return f"the proxy failed: {_root(error)}"
+        case urllib3.exceptions.NewConnectionError():  # before the next, from which it derives
+            return _root(error)
         case urllib3.exceptions.ConnectTimeoutError():
             return "no connection in time"
         case urllib3.exceptions.TimeoutError() | TimeoutError():

@@ -383,3 +383,15 @@ def test_a_rough_day_loses_nothing() -> None:
         assert not server.repeats()
         assert of_the_caller(server.events()).total() == 70
         assert {identity(event) for event in server.events()} >= {"custom/probe//0", "custom/probe//9"}
+
+
+# No answer at all
+
+
+def test_a_refused_connection_is_called_by_its_name() -> None:
+    with ScriptedServer() as server:
+        port = server.url
+    hb = hiveloop.init(api_key=KEY, endpoint=port)  # nobody listens there any more
+    _emit(hb, 1)
+    hb.flush(0.5)
+    assert "Connection refused" in (hb.stats().transports["http"].last_error or "")
