@@ -395,3 +395,4 @@ def test_a_refused_connection_is_called_by_its_name() -> None:
     _emit(hb, 1)
     hb.flush(0.5)
     assert "Connection refused" in (hb.stats().transports["http"].last_error or "")
+    hb.shutdown(0.1)
