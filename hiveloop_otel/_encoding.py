@@ -184,7 +184,7 @@ def _flags(context: SpanContext | None) -> int:
 
 def _event(event: SpanEvent, seen: _Seen) -> bytes:
     head = b"".join((_EVENT_NAME, _sized(event.name.encode()), _time(_EVENT_TIME, event.timestamp or 0)))
-    attributes = event.attributes or {}
+    attributes: Mapping[str, Any] = event.attributes or {}
     if type(attributes) is not dict and (dropped := event.dropped_attributes):
         head += Span.Event(dropped_attributes_count=dropped).SerializeToString()
     return _EVENT_ATTRIBUTES.join((head, *(seen.get(id(attributes)) or _encoded(attributes))))
@@ -217,8 +217,9 @@ def _encoded(attributes: Mapping[str, Any]) -> list[bytes]:
 
 def _remember(key: str, value: Any) -> bytes:
     encoded = _sized(b"".join((_KEY, _sized(key.encode()), _VALUE, _sized(_any(value)))))
-    # What is in a tuple may be equal without being the same, too.
-    if len(encoded) <= _LONGEST_KNOWN and value.__class__ is not tuple:
+    # What is in a tuple may be equal without being the same, and so are the two zeros of floats.
+    same = value.__class__ is not tuple and not (value.__class__ is float and value == 0)
+    if same and len(encoded) <= _LONGEST_KNOWN:
         if len(_known) >= _MOST_KNOWN:
             _known.clear()
         _known[key, value, value.__class__] = encoded
