@@ -31,8 +31,8 @@ from ._content import (
     ScopeContent,
     action_content,
     event_identity,
-    identity,
     payload_of,
+    shared_identity,
     task_content,
 )
 from ._facade import ScopeSpan
@@ -245,7 +245,7 @@ class Assembler:
     def _new_work(self, event: Event, span: ScopeSpan) -> Work:
         # The start event that the hooks saw has no payload, but the right time.
         started = event if event.type in _STARTS else span.started or event
-        return Work(span, started, identity(event, self._mapping), start_missing=False)
+        return Work(span, started, shared_identity(event, self._mapping), start_missing=False)
 
     def _derived(self, event: Event) -> ScopeSpan:
         """A scope that began before we listened: its ids follow from its own, its parents are ours."""
@@ -323,7 +323,7 @@ class Assembler:
         links: tuple[Link, ...],
         work: Work | None,
     ) -> ReadableSpan:
-        whose = identity(event, self._mapping) if work is None else work.identity
+        whose = shared_identity(event, self._mapping) if work is None else work.identity
         earliest_ns = 0 if work is None else work.start_ns
         end = max(event.time_ns, earliest_ns)
         start = max(end - (call.duration_ns or 0), earliest_ns)
@@ -445,7 +445,7 @@ class Assembler:
         self, event: Event, narrative: Narrative, parent: SpanContext | None, links: tuple[Link, ...]
     ) -> ReadableSpan:
         told = {**narrative.attributes, **event_identity(event)}
-        whose = (identity(event, self._mapping),)
+        whose = (shared_identity(event, self._mapping),)
         context, at = self._context(event, "event", parent), event.time_ns
         return self._span(narrative.name, context, parent, told, whose, at, at, links=links)
 

@@ -23,6 +23,7 @@ __all__ = [
     "event_identity",
     "identity",
     "payload_of",
+    "shared_identity",
     "task_content",
 ]
 
@@ -90,7 +91,12 @@ def data_of(event: Event) -> dict[str, Any]:
 
 def identity(event: Event, options: MappingOptions) -> Attributes:
     """Return the attributes of every span and log record that tell whose it is; to be added last."""
-    return _identity(event.agent, event.task, options.conversation_id).copy()
+    return shared_identity(event, options).copy()
+
+
+def shared_identity(event: Event, options: MappingOptions) -> Attributes:
+    """Return the attributes of `identity`, the same object for all events of a task: do not change it."""
+    return _identity(event.agent, event.task, options.conversation_id)
 
 
 @lru_cache(maxsize=1024)

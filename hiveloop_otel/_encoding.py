@@ -98,6 +98,7 @@ _CODES = {code: Status.StatusCode.Value(f"STATUS_CODE_{code.name}") for code in 
 _UNSET = _STATUS + _sized(b"")
 _LOCAL = SpanFlags.SPAN_FLAGS_CONTEXT_HAS_IS_REMOTE_MASK
 _REMOTE = _LOCAL | SpanFlags.SPAN_FLAGS_CONTEXT_IS_REMOTE_MASK
+_NONE: Mapping[str, Any] = {}
 _FLAGS = {flags: Span(flags=flags).SerializeToString() for flags in (_LOCAL, _REMOTE)}
 
 # -- spans ------------------------------------------------------------------------------------
@@ -175,7 +176,7 @@ def _link(link: Link) -> bytes:
         span_id=link.context.span_id.to_bytes(8, "big"),
         flags=_flags(link.context),
     )
-    return _LINK_ATTRIBUTES.join((head.SerializeToString(), *_encoded(link.attributes or {})))
+    return _LINK_ATTRIBUTES.join((head.SerializeToString(), *_encoded(link.attributes or _NONE)))
 
 
 def _flags(context: SpanContext | None) -> int:
@@ -184,7 +185,7 @@ def _flags(context: SpanContext | None) -> int:
 
 def _event(event: SpanEvent, seen: _Seen) -> bytes:
     head = b"".join((_EVENT_NAME, _sized(event.name.encode()), _time(_EVENT_TIME, event.timestamp or 0)))
-    attributes: Mapping[str, Any] = event.attributes or {}
+    attributes: Mapping[str, Any] = event.attributes or _NONE
     if type(attributes) is not dict and (dropped := event.dropped_attributes):
         head += Span.Event(dropped_attributes_count=dropped).SerializeToString()
     return _EVENT_ATTRIBUTES.join((head, *(seen.get(id(attributes)) or _encoded(attributes))))
@@ -192,12 +193,15 @@ def _event(event: SpanEvent, seen: _Seen) -> bytes:
 
 # -- attributes -------------------------------------------------------------------------------
 
-_known: dict[tuple[str, Any, type], bytes] = {}
+_Known = dict[tuple[str, Any], bytes]
+_known: dict[type, _Known] = {str: {}, int: {}, float: {}, bool: {}}
+"""Encodings by class, since 1, 1.0 and True are equal. Not of tuples, which may hold any of them."""
+_NEVER: _Known = {}
 
 
 def _of_span(span: ReadableSpan, seen: _Seen) -> list[bytes]:
     if not isinstance(span, FinishedSpan) or not span.shared:
-        return _encoded(span.attributes or {})
+        return _encoded(span.attributes or _NONE)
     pieces = _encoded(span.own)
     for part in span.shared:
         encoded = seen.get(id(part))
@@ -209,20 +213,21 @@ def _of_span(span: ReadableSpan, seen: _Seen) -> list[bytes]:
 
 def _encoded(attributes: Mapping[str, Any]) -> list[bytes]:
     """Return the encodings of attributes, without tags: some are both on a span and on an event."""
-    known = _known  # the class is in the key since 1, 1.0 and True are equal
+    known = _known
     return [
-        known.get((key, value, value.__class__)) or _remember(key, value) for key, value in attributes.items()
+        known.get(value.__class__, _NEVER).get((key, value)) or _remember(key, value)
+        for key, value in attributes.items()
     ]
 
 
 def _remember(key: str, value: Any) -> bytes:
     encoded = _sized(b"".join((_KEY, _sized(key.encode()), _VALUE, _sized(_any(value)))))
-    # What is in a tuple may be equal without being the same, and so are the two zeros of floats.
-    same = value.__class__ is not tuple and not (value.__class__ is float and value == 0)
-    if same and len(encoded) <= _LONGEST_KNOWN:
-        if len(_known) >= _MOST_KNOWN:
-            _known.clear()
-        _known[key, value, value.__class__] = encoded
+    known = _known.get(value.__class__)
+    zero = value.__class__ is float and value == 0  # there are two, equal but not the same
+    if known is not None and not zero and len(encoded) <= _LONGEST_KNOWN:
+        if len(known) >= _MOST_KNOWN:
+            known.clear()
+        known[key, value] = encoded
     return encoded
 
 

@@ -343,13 +343,13 @@ def _runtime(told: Narrative, data: dict[str, Any]) -> Narrative:
 
 
 def _plan(told: Narrative, data: dict[str, Any]) -> Narrative:
-    on_task: Attributes = {}
+    on_task = told.on_task
     steps = data.get("steps")
     if is_list(steps):
         on_task[names.HIVELOOP_PLAN_STEP_COUNT] = told.attributes[f"{told.name}.step_count"] = len(steps)
     if (revision := to_whole(data.get("revision"))) is not None:
         on_task[names.HIVELOOP_PLAN_REVISION] = revision
-    return told._replace(on_task=on_task)
+    return told
 
 
 def _step(told: Narrative, data: dict[str, Any]) -> Narrative:

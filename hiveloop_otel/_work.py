@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Mapping, Sequence
 from itertools import islice
 from types import MappingProxyType
@@ -24,6 +23,7 @@ __all__ = ["FinishedSpan", "Work", "bounded_attributes", "bounded_events"]
 
 _MOST_PENDING = 100
 """Requests for approval of one task that wait for an answer, and started steps of its plan."""
+_NUMBERS = (int, float)
 _LOUD = frozenset(("error",))
 
 
@@ -61,7 +61,7 @@ class Work:
         self.totals: Attributes = {}
         self.dropped_events = 0
         self.steps: dict[int, Event] = {}
-        self._events: deque[SpanEvent] = deque()
+        self._events: list[SpanEvent] = []
         self._approvals: dict[str, int] = {}
 
     @property
@@ -82,7 +82,7 @@ class Work:
     def count(self, name: str, amount: float = 1) -> None:
         """Add to one of the totals."""
         before = self.totals.get(name, 0)
-        self.totals[name] = amount + (before if isinstance(before, int | float) else 0)
+        self.totals[name] = amount + (before if isinstance(before, _NUMBERS) else 0)
 
     def count_call(self, call: LlmCall) -> None:
         """Add a call of a model to the totals."""
@@ -114,9 +114,9 @@ class Work:
 
     def events(self, limits: Limits) -> Sequence[SpanEvent]:
         """Return the span's events, oldest first; ours, and those others added."""
-        events = list(self._events)
+        events = self._events
         if self.span.notes:
-            events += map(_noted, self.span.notes)
+            events = [*events, *map(_noted, self.span.notes)]
             events.sort(key=lambda event: event.timestamp or 0)
         return bounded_events(events, limits, self.dropped_events + self.span.dropped_notes)
 
