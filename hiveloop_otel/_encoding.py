@@ -186,7 +186,7 @@ def _flags(context: SpanContext | None) -> int:
 def _event(event: SpanEvent, seen: _Seen) -> bytes:
     head = b"".join((_EVENT_NAME, _sized(event.name.encode()), _time(_EVENT_TIME, event.timestamp or 0)))
     attributes: Mapping[str, Any] = event.attributes or _NONE
-    if type(attributes) is not dict and (dropped := event.dropped_attributes):
+    if attributes.__class__ is not dict and (dropped := event.dropped_attributes):
         head += Span.Event(dropped_attributes_count=dropped).SerializeToString()
     return _EVENT_ATTRIBUTES.join((head, *(seen.get(id(attributes)) or _encoded(attributes))))
 
