@@ -479,9 +479,10 @@ class Assembler:
         dropped: int = 0,
     ) -> ReadableSpan:
         limits = self._choices.limits
-        attributes = own.copy()
+        attributes, told = own.copy(), len(own)
         for more in shared:
             attributes.update(more)
+            told += len(more)
         bounded = bounded_attributes(attributes, limits.span_attributes, limits, dropped)
         span = FinishedSpan(
             name,
@@ -499,7 +500,7 @@ class Assembler:
             self._scope,
         )
         complete = bounded is attributes and type(events) is not BoundedList
-        if complete and len(attributes) == len(own) + sum(map(len, shared)):
+        if complete and told == len(attributes):  # none is told twice
             span.own, span.shared = own, shared
         return span
 
