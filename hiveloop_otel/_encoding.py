@@ -222,9 +222,11 @@ def _encoded(attributes: Mapping[str, Any]) -> list[bytes]:
 
 def _remember(key: str, value: Any) -> bytes:
     encoded = _sized(b"".join((_KEY, _sized(key.encode()), _VALUE, _sized(_any(value)))))
-    known = _known.get(value.__class__)
-    zero = value.__class__ is float and value == 0  # there are two, equal but not the same
-    if known is not None and not zero and len(encoded) <= _LONGEST_KNOWN:
+    kind = value.__class__
+    known = _known.get(kind)
+    zero = kind is float and value == 0  # there are two, equal but not the same
+    unique = kind is str and len(value) == 36  # an id, which is seldom seen again
+    if known is not None and not zero and not unique and len(encoded) <= _LONGEST_KNOWN:
         if len(known) >= _MOST_KNOWN:
             known.clear()
         known[key, value] = encoded
