@@ -32,6 +32,9 @@ _MOST_KNOWN = 8192
 _LONGEST_KNOWN = 128
 """Longest attribute, in bytes, whose encoding is remembered."""
 
+_LENGTH_OF_IDS = 36
+"""Those of runs, actions and events are UUIDs; they would only push out what does come again."""
+
 # -- the wire format --------------------------------------------------------------------------
 
 
@@ -222,15 +225,19 @@ def _encoded(attributes: Mapping[str, Any]) -> list[bytes]:
 
 def _remember(key: str, value: Any) -> bytes:
     encoded = _sized(b"".join((_KEY, _sized(key.encode()), _VALUE, _sized(_any(value)))))
-    kind = value.__class__
-    known = _known.get(kind)
-    zero = kind is float and value == 0  # there are two, equal but not the same
-    unique = kind is str and len(value) == 36  # an id, which is seldom seen again
-    if known is not None and not zero and not unique and len(encoded) <= _LONGEST_KNOWN:
+    known = _known.get(value.__class__)
+    if known is not None and len(encoded) <= _LONGEST_KNOWN and _comes_again(value):
         if len(known) >= _MOST_KNOWN:
             known.clear()
         known[key, value] = encoded
     return encoded
+
+
+def _comes_again(value: Any) -> bool:
+    """Tell whether the encoding of a value is one to be remembered."""
+    if value.__class__ is float:
+        return bool(value)  # there are two zeros, equal but not the same
+    return value.__class__ is not str or len(value) != _LENGTH_OF_IDS
 
 
 def _any(value: Any) -> bytes:
