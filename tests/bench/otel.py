@@ -150,8 +150,14 @@ def _work(side: str, measure: str, endpoint: str, quick: bool) -> None:
 def _sample(side: str, measure: str, sink: SinkProcess, quick: bool) -> Sample:
     sink.ask("reset")
     command = [sys.executable, "-m", "tests.bench.otel", "--work", side, measure, sink.endpoint]
+    environment = {"OTEL_EXPORTER_OTLP_COMPRESSION": "none"}  # the same work: only we compress by default
     done = subprocess.run(
-        [*command, "--quick"] if quick else command, capture_output=True, text=True, timeout=300, check=False
+        [*command, "--quick"] if quick else command,
+        env={**environment, **os.environ},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
     )
     if done.returncode:
         raise SystemExit(f"{side} {measure}: {done.stderr[-2000:]}")
