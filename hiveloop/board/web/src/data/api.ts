@@ -1,0 +1,36 @@
+// The board's own API, at the page's own origin; the browser's cookie is the key.
+import { signal } from "@preact/signals";
+import type { Changes } from "./router";
+
+export class ApiError extends Error {
+  constructor(
+    readonly status: number,
+    message: string,
+  ) {
+    super(message);
+  }
+}
+
+/** Set when the board answers that this browser may not look. */
+export const refused = signal(false);
+
+export function query(parameters: Changes): string {
+  const pairs = Object.entries(parameters).filter(([, v]) => v !== null && v !== undefined && v !== "");
+  return pairs.length ? `?${new URLSearchParams(pairs.map(([k, v]) => [k, String(v)]))}` : "";
+}
+
+export async function get<T>(path: string, parameters: Changes = {}, abort?: AbortSignal): Promise<T> {
+  return answer<T>(await fetch(path + query(parameters), { signal: abort, headers: { Accept: "application/json" } }));
+}
+
+export async function send<T>(method: "POST" | "PUT" | "DELETE", path: string, body: unknown = {}): Promise<T> {
+  const headers = { "Content-Type": "application/json", Accept: "application/json" };
+  return answer<T>(await fetch(path, { method, headers, body: JSON.stringify(body) }));
+}
+
+async function answer<T>(response: Response): Promise<T> {
+  refused.value = response.status === 401;
+  if (response.ok) return response.status === 204 ? (undefined as T) : ((await response.json()) as T);
+  const told = (await response.json().catch(() => ({}))) as { message?: string };
+  throw new ApiError(response.status, told.message ?? `The board answered ${response.status}.`);
+}

@@ -1,0 +1,80 @@
+// Numbers, times and money as people read them.
+import { moment } from "./read";
+
+export function duration(milliseconds: number | null | undefined): string {
+  if (milliseconds === null || milliseconds === undefined || !Number.isFinite(milliseconds)) return "–";
+  const ms = Math.max(0, milliseconds);
+  if (ms < 1) return "0 ms";
+  if (ms < 1000) return `${Math.round(ms)} ms`;
+  const seconds = ms / 1000;
+  if (seconds < 59.95) return `${seconds < 10 ? seconds.toFixed(1) : Math.round(seconds)} s`;
+  return longer(Math.round(seconds));
+}
+
+function longer(seconds: number): string {
+  const minutes = Math.floor(seconds / 60);
+  if (minutes < 60) return joined(minutes, "min", seconds % 60, "s");
+  const hours = Math.floor(minutes / 60);
+  if (hours < 48) return joined(hours, "h", minutes % 60, "min");
+  return joined(Math.floor(hours / 24), "d", hours % 24, "h");
+}
+
+function joined(large: number, unit: string, small: number, smallUnit: string): string {
+  return small ? `${large} ${unit} ${small} ${smallUnit}` : `${large} ${unit}`;
+}
+
+/** How long ago, in one unit. */
+export function age(milliseconds: number): string {
+  const seconds = Math.max(0, Math.floor(milliseconds / 1000));
+  if (seconds < 2) return "now";
+  if (seconds < 60) return `${seconds} s`;
+  if (seconds < 3600) return `${Math.floor(seconds / 60)} min`;
+  if (seconds < 86_400 * 2) return `${Math.floor(seconds / 3600)} h`;
+  return `${Math.floor(seconds / 86_400)} d`;
+}
+
+export function money(dollars: number | null | undefined): string {
+  if (dollars === null || dollars === undefined || !Number.isFinite(dollars)) return "–";
+  if (dollars === 0) return "$0";
+  if (dollars < 0.0001) return "< $0.0001";
+  if (dollars < 0.1) return `$${dollars.toFixed(4)}`;
+  if (dollars < 1) return `$${dollars.toFixed(3)}`;
+  return `$${dollars.toLocaleString("en-US", { minimumFractionDigits: 2, maximumFractionDigits: 2 })}`;
+}
+
+export function count(value: number | null | undefined): string {
+  if (value === null || value === undefined || !Number.isFinite(value)) return "–";
+  if (value < 10_000) return value.toLocaleString("en-US", { maximumFractionDigits: 1 });
+  if (value < 1_000_000) return `${(value / 1000).toFixed(value < 100_000 ? 1 : 0)} k`;
+  return `${(value / 1_000_000).toFixed(1)} M`;
+}
+
+export function percent(value: number | null | undefined): string {
+  if (value === null || value === undefined || !Number.isFinite(value)) return "–";
+  return `${value >= 99.95 || value < 10 ? +value.toFixed(1) : Math.round(value)} %`;
+}
+
+const CLOCK = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit", hour12: false });
+const DAY = new Intl.DateTimeFormat(undefined, { month: "short", day: "numeric" });
+
+export function clock(value: unknown): string {
+  const at = moment(value);
+  return at === null ? "–" : CLOCK.format(at);
+}
+
+/** The time of today, with the day in front of it when it is another. */
+export function when(value: unknown): string {
+  const at = moment(value);
+  if (at === null) return "–";
+  const sameDay = new Date(at).toDateString() === new Date().toDateString();
+  return sameDay ? CLOCK.format(at) : `${DAY.format(at)}, ${CLOCK.format(at)}`;
+}
+
+export function exact(value: unknown): string {
+  const at = moment(value);
+  return at === null ? "" : new Date(at).toISOString();
+}
+
+export function bytes(value: number): string {
+  return value < 1024 ? `${value} B` : value < 1024 ** 2 ? `${(value / 1024).toFixed(1)} kB` : `${(value / 1024 ** 2).toFixed(1)} MB`;
+}

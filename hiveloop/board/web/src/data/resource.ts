@@ -1,0 +1,111 @@
+// What the board knows, read over HTTP and read again when live events say that it has changed.
+import { useSignal, type Signal } from "@preact/signals";
+import { useEffect, useRef } from "preact/hooks";
+import { get, query } from "./api";
+import { onEvents, onResync, onStatus } from "./live";
+import type { Changes } from "./router";
+import type { BoardEvent } from "./types";
+
+export interface Resource<T> {
+  data: T | null;
+  error: string | null;
+  loading: boolean;
+  reload: () => void;
+}
+
+export interface Refresh {
+  /** Which events make the answer stale; none by default. */
+  when?: (event: BoardEvent) => boolean;
+  /** Also when an agent's state changes. */
+  onStatus?: boolean;
+  /** Also every so many milliseconds, for what changes by time alone. */
+  everyMs?: number;
+  /** Least time between two readings. */
+  pauseMs?: number;
+}
+
+const PAUSE_MS = 400;
+
+/** Read a path of the API now, when its parameters change, and when the stream makes it stale. */
+export function useResource<T>(path: string | null, parameters: Changes = {}, refresh: Refresh = {}): Resource<T> {
+  const address = path === null ? null : path + query(parameters);
+  const state: Signal<{ address: string | null; data: T | null; error: string | null }> = useSignal({
+    address: null,
+    data: null,
+    error: null,
+  } as { address: string | null; data: T | null; error: string | null });
+  const reader = useRef<Reader | null>(null);
+  const latest = useRef(refresh);
+  latest.current = refresh;
+
+  useEffect(() => {
+    if (address === null) return;
+    const made = new Reader(
+      async (abort) => {
+        try {
+          state.value = { address, data: await get<T>(address, {}, abort), error: null };
+        } catch (error) {
+          if (abort.aborted) return;
+          const told = error instanceof Error ? error.message : String(error);
+          state.value = { ...state.value, address, error: told };
+        }
+      },
+      refresh.pauseMs ?? PAUSE_MS,
+    );
+    reader.current = made;
+    made.request();
+    const ends = [
+      onEvents((events) => latest.current.when && events.some(latest.current.when) && made.request()),
+      onResync(() => made.request()),
+      onStatus(() => latest.current.onStatus && made.request()),
+    ];
+    const ticks = refresh.everyMs ? setInterval(() => made.request(), refresh.everyMs) : undefined;
+    return () => {
+      for (const end of ends) end();
+      clearInterval(ticks);
+      made.close();
+    };
+  }, [address]);
+
+  const { data, error, address: answered } = state.value;
+  return { data, error, loading: answered !== address, reload: () => reader.current?.request() };
+}
+
+/** At most one request under way and one waiting, with a pause between them. */
+class Reader {
+  private readonly abort = new AbortController();
+  private busy = false;
+  private again = false;
+  private timer: ReturnType<typeof setTimeout> | undefined;
+
+  constructor(
+    private readonly read: (abort: AbortSignal) => Promise<void>,
+    private readonly pauseMs: number,
+  ) {}
+
+  request(): void {
+    if (this.abort.signal.aborted) return;
+    if (this.busy) {
+      this.again = true;
+      return;
+    }
+    this.busy = true;
+    void this.run();
+  }
+
+  private async run(): Promise<void> {
+    await this.read(this.abort.signal);
+    this.timer = setTimeout(() => {
+      this.busy = false;
+      if (!this.again) return;
+      this.again = false;
+      this.request();
+    }, this.pauseMs);
+  }
+
+  close(): void {
+    clearTimeout(this.timer);
+    this.abort.abort();
+  }
+}
+

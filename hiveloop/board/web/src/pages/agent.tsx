@@ -1,0 +1,267 @@
+// One agent: what it is doing, what it did, what it waits for, what it costs.
+import { count, duration, exact, money, percent, when } from "../data/format";
+import { dict, dicts, firstText, list, moment, number, numberOr, text, type Dict } from "../data/read";
+import { useResource } from "../data/resource";
+import { change, href, param } from "../data/router";
+import { agentLook } from "../data/status";
+import { now } from "../data/time";
+import type { Agent, BoardEvent, Page, Task } from "../data/types";
+import { kindOf } from "../data/words";
+import { Ago, AgentBadge, Tag } from "../parts/badges";
+import { Facts } from "../parts/content";
+import { Icon } from "../parts/icon";
+import { Failed, Loading, Nothing, Panel } from "../parts/panel";
+import { Outcomes, Sparkline } from "../parts/spark";
+import { Teach } from "../parts/teach";
+import { Config } from "./agent/config";
+import { Calls } from "./costs/calls";
+import { heartbeat, shownStatus } from "./fleet/cards";
+import { Stream } from "./fleet/stream";
+import { Table } from "./fleet/tasks";
+import { concernsPipeline } from "./pipeline";
+import { Approvals, Issues, Queues, Schedule, Todos } from "./pipeline/lists";
+
+const VIEWS = [
+  ["", "Overview"],
+  ["pipeline", "Pipeline"],
+  ["llm", "LLM calls"],
+  ["config", "Config"],
+] as const;
+
+export function AgentPage() {
+  const id = param("id");
+  const path = id ? `/v1/agents/${encodeURIComponent(id)}` : null;
+  const own = (event: BoardEvent) => event.agent_id === id;
+  const agent = useResource<Agent>(path, {}, { when: own, onStatus: true, everyMs: 5000, pauseMs: 600 });
+  if (agent.error && !agent.data) return <Failed what={`The agent ${id}`} error={agent.error} />;
+  if (!agent.data) return <Loading />;
+  const view = param("view");
+  return (
+    <div class="agent-page">
+      <Identity agent={agent.data} />
+      <div class="segments" role="tablist" aria-label="About this agent">
+        {VIEWS.map(([name, label]) => (
+          <button key={name} type="button" role="tab" aria-selected={view === name} aria-pressed={view === name} onClick={() => change({ view: name })}>
+            {label}
+          </button>
+        ))}
+      </div>
+      {view === "pipeline" ? <PipelineView id={id} /> : view === "llm" ? <LlmView id={id} /> : view === "config" ? <Config id={id} /> : <Overview agent={agent.data} id={id} />}
+    </div>
+  );
+}
+
+function Identity({ agent }: { agent: Agent }) {
+  const status = shownStatus(agent);
+  return (
+    <header class="subject">
+      <p class="crumbs">
+        <a href={href("/")}>Fleet</a>
+      </p>
+      <div class="subject-line">
+        <AgentBadge status={status} />
+        <h1 title={agent.agent_id}>{agent.agent_id}</h1>
+        <Outcomes values={agent["outcomes"] ?? agent["last_outcomes"]} />
+      </div>
+      <Facts
+        rows={[
+          ["Type", text(agent.agent_type)],
+          ["Version", text(agent["agent_version"])],
+          ["Framework", text(agent["framework"])],
+          ["Runtime", text(agent["runtime"])],
+          ["SDK", text(agent["sdk_version"])],
+          ["Environment", text(agent["environment"])],
+          ["Group", text(agent["group"])],
+          ["First seen", when(agent["first_seen"])],
+        ]}
+      />
+    </header>
+  );
+}
+
+/** What matters at this moment: the task at hand, why it is stuck, what it waits for. */
+function RightNow({ agent }: { agent: Agent }) {
+  const status = shownStatus(agent);
+  const reason = firstText(agent["status_reason"], agent["reason"]);
+  const since = moment(agent["status_since"] ?? agent["since"]);
+  const task = text(agent.current_task_id);
+  const current = agent["current_action"];
+  const action = typeof current === "string" ? current : firstText(dict(current)["name"]);
+  const own = heartbeat(agent);
+  const progress = dict(own["hiveloop"]);
+  return (
+    <Panel title="Right now">
+      <div class={`now tone-${agentLook(status).tone}`}>
+        <AgentBadge status={status} />
+        <span class="big">
+          {reason || agentLook(status).word}
+          {since !== null && <span class="muted"> for {duration(Math.floor((now.value - since) / 1000) * 1000)}</span>}
+        </span>
+        {task && (
+          <span>
+            <span class="muted">task</span> <a href={href("/task", { id: task, run: text(agent["current_task_run_id"]) })}>{task}</a>
+            {action && <span class="muted"> › {action}</span>}
+          </span>
+        )}
+        <span class="grow" />
+        <span class="muted">
+          last heartbeat <Ago at={agent["last_heartbeat"]} />, threshold {duration(numberOr(agent["stuck_threshold_seconds"], 300) * 1000)}
+        </span>
+      </div>
+      <div class="now">
+        <Facts
+          rows={[
+            ["Model", text(own["model"])],
+            ["Cost since start", number(own["cost_since_boot"] ?? own["cost"]) === null ? "" : money(number(own["cost_since_boot"] ?? own["cost"]))],
+            ["Failures in a row", text(own["consecutive_failures"])],
+            ["No progress for", number(progress["idle_seconds"]) === null ? "" : duration(numberOr(progress["idle_seconds"], 0) * 1000)],
+            ["Open action", text(progress["open_action"])],
+            ["Not sent yet", numberOr(progress["unsent"], 0) ? count(number(progress["unsent"])) : ""],
+            ["Dropped", numberOr(progress["dropped"], 0) ? count(number(progress["dropped"])) : ""],
+            ...Object.entries(own)
+              .filter(([name, value]) => !KNOWN.has(name) && typeof value !== "object")
+              .slice(0, 10)
+              .map(([name, value]) => [name, text(value)] as const),
+          ]}
+        />
+      </div>
+      <div class="panel-foot">
+        <Sparkline values={agent["sparkline_1h"]} beating={status !== "offline"} />
+      </div>
+    </Panel>
+  );
+}
+
+const KNOWN = new Set(["kind", "summary", "data", "tags", "hiveloop", "model", "cost_since_boot", "cost", "consecutive_failures"]);
+
+function Overview({ agent, id }: { agent: Agent; id: string }) {
+  const stats = agent.stats_1h ?? {};
+  const tasks = useResource<Page<Task>>("/v1/tasks", { agent_id: id, limit: 20 }, { when: (event) => event.agent_id === id && Boolean(event.task_id), pauseMs: 600 });
+  const rows = tasks.data?.data ?? [];
+  return (
+    <>
+      <RightNow agent={agent} />
+      <div class="metrics">
+        <Metric label="Tasks completed" value={count(numberOr(stats.tasks_completed, 0))} tone="ok" />
+        <Metric label="Tasks failed" value={count(numberOr(stats.tasks_failed, 0))} tone={stats.tasks_failed ? "fail" : ""} />
+        <Metric label="Success rate" value={percent(stats.success_rate)} />
+        <Metric label="Avg duration" value={duration(stats.avg_duration_ms)} />
+        <Metric label="Cost" value={money(numberOr(stats.total_cost, 0))} tone="llm" />
+        <Metric label="Queue" value={count(numberOr(stats.queue_depth, 0))} tone={numberOr(stats.queue_depth, 0) > 5 ? "wait" : ""} note="waiting" />
+        <Metric label="Open issues" value={count(numberOr(stats.active_issues, 0))} tone={stats.active_issues ? "fail" : ""} note="now" />
+        <Metric label="Last seen" value={moment(agent.last_seen) === null ? "–" : when(agent.last_seen)} note="any event" />
+      </div>
+      <div class="agent-columns">
+        <div class="stack">
+          <Panel title="Recent tasks">
+            {rows.length === 0 ? tasks.data ? <Nothing>No task yet.</Nothing> : <Loading /> : <Table rows={rows} withAgent={false} />}
+          </Panel>
+          <Lifecycle id={id} />
+        </div>
+        <Stream title="Activity" agent={id} />
+      </div>
+    </>
+  );
+}
+
+function Metric({ label, value, tone, note = "last hour" }: { label: string; value: string; tone?: string; note?: string }) {
+  return (
+    <div class={`metric${tone ? ` tone-${tone}` : ""}`}>
+      <span class="muted">{label}</span>
+      <b>{value}</b>
+      <small>{note}</small>
+    </div>
+  );
+}
+
+const LIFE: Record<string, { word: string; tone: "ok" | "idle" | "wait" | "llm" }> = {
+  agent_registered: { word: "started", tone: "ok" },
+  agent_started: { word: "started", tone: "ok" },
+  agent_stopped: { word: "stopped", tone: "idle" },
+  model_switch: { word: "switched model", tone: "llm" },
+};
+
+/** Starts, stops and changes on the agent's own time axis. */
+function Lifecycle({ id }: { id: string }) {
+  const mine = (event: BoardEvent) => event.agent_id === id && (event.event_type === "agent_registered" || ["runtime", "config_snapshot"].includes(kindOf(event)));
+  const registered = useResource<Page<BoardEvent>>("/v1/events", { agent_id: id, event_type: "agent_registered", limit: 50 }, { when: mine });
+  const changes = useResource<Page<BoardEvent>>("/v1/events", { agent_id: id, payload_kind: "runtime,config_snapshot", limit: 100 }, { when: mine });
+  const events = [...list(registered.data?.data), ...list(changes.data?.data)] as BoardEvent[];
+  const marks = events.map((event) => ({ event, at: moment(event.timestamp) ?? 0 })).sort((a, b) => b.at - a.at);
+  if (marks.length === 0) return null;
+  const first = Math.min(...marks.map(({ at }) => at));
+  const span = Math.max(60_000, now.peek() - first);
+  return (
+    <Panel title="Lifecycle" count={marks.length}>
+      <div class="marks" aria-hidden="true">
+        {marks.map(({ event, at }) => (
+          <i key={event.event_id} class={`tone-${lifeOf(event).tone}`} style={{ left: `${((at - first) / span) * 100}%` }} title={`${lifeOf(event).word}, ${when(at)}`} />
+        ))}
+      </div>
+      <div class="items">
+        {marks.slice(0, 8).map(({ event, at }) => (
+          <div class="item" key={event.event_id}>
+            <Tag tone={lifeOf(event).tone} icon="power">
+              {lifeOf(event).word}
+            </Tag>
+            <div class="item-main">
+              <p>{text(dict(event.payload)["summary"])}</p>
+            </div>
+            <div class="item-side" title={exact(at)}>
+              {when(at)}
+            </div>
+          </div>
+        ))}
+      </div>
+    </Panel>
+  );
+}
+
+function lifeOf(event: BoardEvent) {
+  const payload = dict(event.payload);
+  const name = event.event_type === "custom" ? firstText(dict(payload["data"])["event"], payload["event"], kindOf(event)) : event.event_type;
+  return LIFE[name] ?? { word: kindOf(event) === "config_snapshot" ? "config" : name.replaceAll("_", " "), tone: "wait" as const };
+}
+
+function PipelineView({ id }: { id: string }) {
+  const pipeline = useResource<Dict>(`/v1/agents/${encodeURIComponent(id)}/pipeline`, {}, { when: (event) => event.agent_id === id && concernsPipeline(event), everyMs: 15_000 });
+  if (pipeline.error && !pipeline.data) return <Failed what="The pipeline" error={pipeline.error} />;
+  if (!pipeline.data) return <Loading />;
+  const answer = pipeline.data;
+  const named = (name: string) => dicts(answer[name]).map((item): Dict => ({ agent_id: id, ...item }));
+  const queue = dict(answer["queue"]);
+  return (
+    <>
+      <div class="two">
+        <div class="stack">
+          <Approvals items={named("approvals")} withAgent={false} />
+          <Todos items={named("todos")} withAgent={false} />
+        </div>
+        <div class="stack">
+          <Issues items={named("issues")} withAgent={false} onChange={pipeline.reload} />
+          <Queues queues={queue["snapshot_at"] || number(queue["depth"]) !== null ? [{ agent_id: id, ...queue }] : []} withAgent={false} />
+        </div>
+      </div>
+      <Schedule items={named("scheduled")} withAgent={false} />
+    </>
+  );
+}
+
+function LlmView({ id }: { id: string }) {
+  return (
+    <Panel title="LLM calls">
+      <Calls
+        path="/v1/llm-calls"
+        parameters={{ agent_id: id, range: param("range") || "24h" }}
+        empty={
+          <Teach title="No LLM call yet" code={`task.llm_call("reason", model="gpt-4o", tokens_in=1200, tokens_out=350, cost=0.0085, duration_ms=900,\n    prompt_preview="…", response_preview="…")`}>
+            One line after each call to a model: its cost, tokens and time are summed up everywhere.
+          </Teach>
+        }
+      />
+      <p class="panel-foot muted">
+        <Icon name="clock" /> the last {param("range") || "24h"}
+      </p>
+    </Panel>
+  );
+}

@@ -1,0 +1,154 @@
+import { age, duration, money } from "../../data/format";
+import { dict, firstText, moment, number, numberOr, text } from "../../data/read";
+import { change, href, param } from "../../data/router";
+import { agentLook } from "../../data/status";
+import { now } from "../../data/time";
+import type { Agent } from "../../data/types";
+import { Ago, AgentBadge, Tag } from "../../parts/badges";
+import { Icon } from "../../parts/icon";
+import { Nothing, Panel } from "../../parts/panel";
+import { Outcomes, Sparkline } from "../../parts/spark";
+
+export function shownStatus(agent: Agent): string {
+  return agent.is_offline && agent.derived_status === "idle" ? "offline" : agent.derived_status;
+}
+
+/** By attention, then by name: a card moves only when its state changes. */
+function byAttention(a: Agent, b: Agent): number {
+  return agentLook(shownStatus(a)).rank - agentLook(shownStatus(b)).rank || (a.agent_id < b.agent_id ? -1 : 1);
+}
+
+export function AgentCards({ agents }: { agents: readonly Agent[] }) {
+  const status = param("status");
+  const shown = agents.filter((agent) => !status || agent.derived_status === status || shownStatus(agent) === status).sort(byAttention);
+  return (
+    <Panel title="The Hive" class="hive" count={shown.length === agents.length ? agents.length : `${shown.length} of ${agents.length}`}>
+      <div class="cards" data-rows role="list" aria-label="Agents">
+        {shown.map((agent) => (
+          <Card key={agent.agent_id} agent={agent} />
+        ))}
+        {shown.length === 0 && <Nothing>{agents.length ? "No agent is in this state." : "No agent here."}</Nothing>}
+      </div>
+    </Panel>
+  );
+}
+
+function Card({ agent }: { agent: Agent }) {
+  const status = shownStatus(agent);
+  const chosen = param("agent") === agent.agent_id;
+  const choose = (event: Event) => {
+    if (event.target instanceof Element && event.target.closest("a")) return;
+    change({ agent: chosen ? null : agent.agent_id });
+  };
+  const beat = number(agent.heartbeat_age_seconds);
+  return (
+    <article class={`card tone-${agentLook(status).tone} is-${status}`} role="listitem" data-row tabIndex={0} aria-current={chosen ? "true" : undefined} aria-label={`${agent.agent_id}: ${agentLook(status).word}`} onClick={choose}>
+      <header>
+        <AgentBadge status={status} />
+        <a class="card-name" data-open href={href("/agent", { id: agent.agent_id })} title={agent.agent_id}>
+          {agent.agent_id}
+        </a>
+      </header>
+      <Reason agent={agent} />
+      <Work agent={agent} />
+      <Sparkline values={agent["sparkline_1h"]} beating={status !== "offline" && beat !== null && beat < 120} />
+      <footer>
+        <Marks agent={agent} />
+        <span class="grow" />
+        <Outcomes values={agent["outcomes"] ?? agent["last_outcomes"]} />
+      </footer>
+    </article>
+  );
+}
+
+function Reason({ agent }: { agent: Agent }) {
+  const reason = firstText(agent["status_reason"], agent["reason"]);
+  const since = moment(agent["status_since"] ?? agent["since"]);
+  const model = text(heartbeat(agent)["model"]);
+  return (
+    <p class="card-why">
+      <span class="reason" title={reason}>
+        {reason || firstText(agent.agent_type, "general")}
+      </span>
+      {since !== null ? <span class="muted"> {age(now.value - since)}</span> : null}
+      {model && <span class="muted"> · {model}</span>}
+    </p>
+  );
+}
+
+/** What the agent's own heartbeat callback told last. */
+export function heartbeat(agent: Agent): Record<string, unknown> {
+  const payload = dict(agent["heartbeat_payload"] ?? agent["last_heartbeat_payload"] ?? agent["heartbeat"]);
+  return { ...dict(payload["data"]), ...payload };
+}
+
+function Work({ agent }: { agent: Agent }) {
+  const task = text(agent.current_task_id);
+  const last = text(agent["last_task_id"]);
+  if (!task) {
+    return (
+      <p class="card-work muted">
+        {last ? (
+          <>
+            last <a href={href("/task", { id: last })}>{last}</a>
+          </>
+        ) : (
+          <>seen <Ago at={agent.last_seen} /></>
+        )}
+      </p>
+    );
+  }
+  const current = dict(agent["current_action"]);
+  const action = typeof agent["current_action"] === "string" ? text(agent["current_action"]) : firstText(current["name"], agent["current_action_name"]);
+  const since = moment(current["since"] ?? current["started_at"] ?? agent["current_action_since"] ?? agent["current_task_since"] ?? agent["current_task_started_at"]);
+  return (
+    <p class="card-work">
+      <a href={href("/task", { id: task, run: text(agent["current_task_run_id"]) })} title={task}>
+        {task}
+      </a>
+      {action && <span class="muted"> › {action}</span>}
+      {since !== null && <span class="age"> {duration(Math.floor((now.value - since) / 1000) * 1000)}</span>}
+    </p>
+  );
+}
+
+function Marks({ agent }: { agent: Agent }) {
+  const stats = agent.stats_1h ?? {};
+  const depth = numberOr(agent["queue_depth"] ?? stats.queue_depth, 0);
+  const issues = numberOr(agent["active_issues"] ?? stats.active_issues, 0);
+  const approvals = numberOr(agent["pending_approvals"] ?? agent["open_approvals"], 0);
+  const escalated = agent["has_escalation"] === true || numberOr(agent["escalations"] ?? agent["open_escalations"], 0) > 0;
+  const failures = numberOr(heartbeat(agent)["consecutive_failures"], 0);
+  return (
+    <>
+      {depth > 0 && (
+        <Tag tone={depth > 5 ? "wait" : "idle"} icon="queue" title={`${depth} in the queue`}>
+          Q:{depth}
+        </Tag>
+      )}
+      {approvals > 0 && (
+        <Tag tone="wait" icon="hand" title="Approvals that are waited for">
+          {approvals}
+        </Tag>
+      )}
+      {issues > 0 && (
+        <Tag tone="fail" icon="warn" title={`${issues} open ${issues === 1 ? "issue" : "issues"}`}>
+          {issues} {issues === 1 ? "issue" : "issues"}
+        </Tag>
+      )}
+      {escalated && (
+        <Tag tone="wait" icon="up" title="Its current or last task was escalated">
+          escalated
+        </Tag>
+      )}
+      {failures > 1 && (
+        <Tag tone="fail" icon="cross" title="Failures in a row, as the agent says">
+          {failures} in a row
+        </Tag>
+      )}
+      <span class="muted cost" title="Cost of the last hour">
+        <Icon name="money" /> {money(stats.total_cost ?? 0)}
+      </span>
+    </>
+  );
+}

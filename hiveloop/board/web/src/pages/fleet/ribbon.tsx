@@ -1,0 +1,60 @@
+import { count, duration, money, percent } from "../../data/format";
+import { dict, numberOr } from "../../data/read";
+import { number } from "../../data/read";
+import { useResource } from "../../data/resource";
+import { change, param, type Changes } from "../../data/router";
+import type { Agent } from "../../data/types";
+import { Icon } from "../../parts/icon";
+import { scope } from "../fleet";
+
+interface Figure {
+  label: string;
+  value: string;
+  tone?: string;
+  icon: string;
+  filter: Changes;
+  title: string;
+}
+
+/** Figures of the fleet; each is a filter, and pressing it again takes it away. */
+export function Ribbon({ agents }: { agents: readonly Agent[] }) {
+  const metrics = useResource<unknown>("/v1/metrics", { ...scope(), range: "1h" }, { when: (e) => e.event_type !== "heartbeat", everyMs: 30_000, pauseMs: 1000 });
+  const summary = dict(dict(metrics.data)["summary"]);
+  const stuck = number(summary["stuck"]);
+  const having = (status: string) => agents.filter((agent) => agent.derived_status === status).length;
+  const errors = numberOr(summary["failed"], 0);
+  const stuckAgents = having("stuck");
+  const figures: Figure[] = [
+    { label: "Agents", value: count(agents.length), icon: "heart", filter: { status: null, tasks: null, show: null, sort: null }, title: "Show everything" },
+    { label: "Processing", value: count(having("processing")), icon: "play", tone: "work", filter: { status: "processing" }, title: "Agents at work" },
+    { label: "Waiting", value: count(having("waiting_approval")), icon: "hand", tone: "wait", filter: { status: "waiting_approval" }, title: "Agents that wait for an approval" },
+    { label: "Stuck", value: count(stuckAgents), icon: "stuck", tone: "fail", filter: { status: "stuck" }, title: stuck ? `${stuck} tasks are stuck` : "Agents without heartbeat or progress" },
+    { label: "Success rate", value: percent(number(summary["success_rate"])), icon: "check", tone: "ok", filter: { tasks: "completed" }, title: "Of the tasks that ended in the last hour" },
+    { label: "Avg duration", value: duration(number(summary["avg_duration_ms"])), icon: "clock", filter: { sort: "duration" }, title: "Of the tasks that ended in the last hour; sorts by duration" },
+    { label: "Errors", value: count(errors), icon: "cross", tone: "fail", filter: { tasks: "failed", show: "error" }, title: "Tasks that failed in the last hour" },
+    { label: "Cost (1h)", value: money(number(summary["total_cost"])), icon: "money", tone: "llm", filter: { sort: "cost" }, title: "Of LLM calls in the last hour; sorts by cost" },
+  ];
+  return (
+    <div class="ribbon" role="group" aria-label="Stats">
+      {figures.map((figure) => (
+        <Stat key={figure.label} figure={figure} />
+      ))}
+    </div>
+  );
+}
+
+function Stat({ figure }: { figure: Figure }) {
+  const { label, value, icon, filter, title } = figure;
+  const wanted = Object.entries(filter).filter(([, v]) => v !== null);
+  const active = wanted.length > 0 && wanted.every(([name, v]) => param(name) === v);
+  const quiet = value === "0" || value === "–" || value === "$0";
+  const cleared = Object.fromEntries(Object.keys(filter).map((name) => [name, null]));
+  return (
+    <button type="button" class={`stat${quiet ? " zero" : ""} tone-${figure.tone ?? "idle"}`} aria-pressed={active} title={title} onClick={() => change(active ? cleared : filter)}>
+      <span class="stat-label">
+        <Icon name={icon} /> {label}
+      </span>
+      <span class="stat-value">{value}</span>
+    </button>
+  );
+}

@@ -1,0 +1,122 @@
+import { useComputed, useSignal } from "@preact/signals";
+import { useRef } from "preact/hooks";
+import { clock, exact } from "../../data/format";
+import { pausedAt, shown, togglePause, waiting } from "../../data/live";
+import { text } from "../../data/read";
+import { change, href, param } from "../../data/router";
+import type { BoardEvent } from "../../data/types";
+import { GROUPS, groupsOf, labelOf, markOf, sentence, summaryOf, type Group } from "../../data/words";
+import { Icon } from "../../parts/icon";
+import { Nothing, Panel } from "../../parts/panel";
+import { VirtualList } from "../../parts/virtual";
+
+const ROW = 44;
+const GROUP_CACHE = new WeakMap<BoardEvent, Group[]>();
+
+function groups(event: BoardEvent): Group[] {
+  const found = GROUP_CACHE.get(event) ?? groupsOf(event);
+  GROUP_CACHE.set(event, found);
+  return found;
+}
+
+function wanted(event: BoardEvent, show: string, agent: string): boolean {
+  if (agent && event.agent_id !== agent) return false;
+  const environment = param("env");
+  if (environment && event.environment !== environment) return false;
+  const project = param("project");
+  if (project && event.project_id && event.project_id !== project) return false;
+  const of = groups(event);
+  return show ? of.includes(show as Group) : !of.includes("heartbeat") && labelOf(event) !== "queue_snapshot";
+}
+
+/** What happens, newest first; stops moving while somebody reads. */
+export function Stream({ title, agent }: { title: string; agent: string }) {
+  const plain = param("words") === "plain";
+  const show = param("show");
+  const wish = useSignal({ show, agent });
+  if (wish.peek().show !== show || wish.peek().agent !== agent) wish.value = { show, agent };
+  const rows = useComputed(() => shown.value.filter((event) => wanted(event, wish.value.show, wish.value.agent)).reverse());
+  const pausedByScroll = useRef(false);
+  const scrolled = (atTop: boolean) => {
+    if (!atTop && pausedAt.value === null) {
+      pausedByScroll.current = true;
+      togglePause();
+    } else if (atTop && pausedByScroll.current && pausedAt.value !== null) {
+      pausedByScroll.current = false;
+      togglePause();
+    }
+  };
+  return (
+    <Panel title={title} class="stream" tools={<StreamTools plain={plain} />}>
+      <div class="filters" role="group" aria-label="Show">
+        <Filter value="" label="all" />
+        {GROUPS.map((group) => (
+          <Filter key={group} value={group} label={group} />
+        ))}
+      </div>
+      {waiting.value > 0 && (
+        <button type="button" class="fresh" onClick={() => resume()}>
+          {waiting.value} new
+        </button>
+      )}
+      {rows.value.length === 0 ? (
+        <Nothing>{show || agent ? "Nothing of this kind yet." : "Events show up here as they arrive."}</Nothing>
+      ) : (
+        <VirtualList items={rows.value} rowHeight={ROW} label="Events" onScroll={scrolled} row={(event) => <Line key={event.event_id} event={event} plain={plain} />} />
+      )}
+    </Panel>
+  );
+}
+
+function resume(): void {
+  if (pausedAt.value !== null) togglePause();
+  document.querySelector(".stream .scroller")?.scrollTo(0, 0);
+}
+
+function StreamTools({ plain }: { plain: boolean }) {
+  const paused = pausedAt.value !== null;
+  return (
+    <>
+      <button type="button" class="quiet" aria-pressed={plain} onClick={() => change({ words: plain ? null : "plain" }, false)}>
+        Plain words
+      </button>
+      <button type="button" class="quiet" aria-pressed={paused} onClick={() => (paused ? resume() : togglePause())} title="p">
+        <Icon name={paused ? "play" : "pause"} />
+        {paused ? "Go on" : "Pause"}
+      </button>
+    </>
+  );
+}
+
+function Filter({ value, label }: { value: string; label: string }) {
+  return (
+    <button type="button" class="filter" aria-pressed={param("show") === value} onClick={() => change({ show: value })}>
+      {label}
+    </button>
+  );
+}
+
+export function eventHref(event: BoardEvent): string {
+  if (!event.task_id) return href("/agent", { id: event.agent_id });
+  const isAction = event.event_type.startsWith("action_") && event.action_id;
+  const node = isAction ? `action:${text(event.action_id)}` : `event:${event.event_id}`;
+  return href("/task", { id: event.task_id, run: text(event.task_run_id), node });
+}
+
+export function Line({ event, plain }: { event: BoardEvent; plain: boolean }) {
+  const mark = markOf(event);
+  return (
+    <a class={`line tone-${mark.tone}`} role="listitem" data-row data-seq={event.seq} href={eventHref(event)}>
+      <Icon name={mark.icon} />
+      <span class="line-head">
+        <b>{event.agent_id}</b> {!plain && <span class="kind">{labelOf(event)}</span>}
+        <time dateTime={exact(event.timestamp)} title={exact(event.timestamp)}>
+          {clock(event.timestamp)}
+        </time>
+      </span>
+      <span class="line-text" title={plain ? sentence(event) : summaryOf(event)}>
+        {plain ? sentence(event) : summaryOf(event)}
+      </span>
+    </a>
+  );
+}

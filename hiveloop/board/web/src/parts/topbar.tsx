@@ -1,0 +1,108 @@
+import { connection, pausedAt, togglePause, type Connection } from "../data/live";
+import { helpOpen } from "../data/keys";
+import { dicts, firstText } from "../data/read";
+import { useResource } from "../data/resource";
+import { PAGES, change, href, param, path, type Path } from "../data/router";
+import { isDark, toggleTheme } from "../data/theme";
+import type { Agent, Page } from "../data/types";
+import { Icon } from "./icon";
+
+const TABS: readonly Path[] = ["/", "/pipeline", "/costs"];
+const RANGED: readonly Path[] = ["/costs", "/insights"];
+const RANGES = ["1h", "6h", "24h", "7d", "30d"];
+
+const WORDS: Record<Connection, { word: string; tone: string; icon: string; told: string }> = {
+  connecting: { word: "Connecting", tone: "idle", icon: "retry", told: "The stream is being opened." },
+  live: { word: "Live", tone: "ok", icon: "check", told: "Connected: events show as they arrive." },
+  reconnecting: { word: "Reconnecting", tone: "wait", icon: "retry", told: "The stream broke and is being resumed; nothing is lost." },
+  polling: { word: "Polling", tone: "wait", icon: "clock", told: "Sockets do not get through; the board is asked every few seconds." },
+  offline: { word: "Offline", tone: "fail", icon: "cross", told: "The board does not answer." },
+};
+
+export function TopBar() {
+  return (
+    <header class="topbar">
+      <a class="brand" href={href("/")} aria-label="HiveBoard, to the fleet">
+        <img src="/assets/icon.svg" alt="" width="22" height="22" />
+        <span>HiveBoard</span>
+      </a>
+      <nav aria-label="Pages">
+        {TABS.map((to) => (
+          <a key={to} href={href(to)} aria-current={isCurrent(to) ? "page" : undefined}>
+            {PAGES[to]}
+          </a>
+        ))}
+      </nav>
+      <span class="grow" />
+      <Pickers />
+      <Pill />
+      <button type="button" class="quiet square" onClick={toggleTheme} aria-label={isDark.value ? "Light theme" : "Dark theme"} title={isDark.value ? "Light theme" : "Dark theme"}>
+        <Icon name={isDark.value ? "sun" : "moon"} />
+      </button>
+      <button type="button" class="quiet square" onClick={() => (helpOpen.value = true)} aria-label="Keyboard help" title="Keyboard (?)">
+        <Icon name="help" />
+      </button>
+    </header>
+  );
+}
+
+function isCurrent(to: Path): boolean {
+  return path.value === to || (to === "/" && (path.value === "/task" || path.value === "/agent"));
+}
+
+function Pill() {
+  const { word, tone, icon, told } = WORDS[connection.value];
+  const paused = pausedAt.value !== null;
+  return (
+    <>
+      {paused && (
+        <button type="button" class="tag tone-wait" onClick={togglePause}>
+          <Icon name="pause" /> Paused
+        </button>
+      )}
+      <span class={`pill tone-${tone}`} role="status" title={told} aria-label={`Connection: ${word}`}>
+        <Icon name={icon} />
+        {word}
+      </span>
+    </>
+  );
+}
+
+/** Environments and projects as they occur in the data, so that none is missing. */
+function Pickers() {
+  const agents = useResource<Page<Agent>>("/v1/agents", { limit: 200 }, { when: (event) => event.event_type === "agent_registered", everyMs: 30_000 });
+  const projects = useResource<Page<unknown>>("/v1/projects", {}, { when: (event) => event.event_type === "task_started", pauseMs: 5000 });
+  const environments = new Set(dicts(agents.data?.data).map((agent) => firstText(agent["environment"])));
+  const slugs = new Set(dicts(projects.data?.data).map((one) => firstText(one["slug"], one["project_id"], one["id"])));
+  return (
+    <div class="pickers">
+      <Picker label="Environment" name="env" all="All environments" values={environments} />
+      <Picker label="Project" name="project" all="All projects" values={slugs} />
+      {RANGED.includes(path.value) && (
+        <div class="segments" role="group" aria-label="Range">
+          {RANGES.map((range) => (
+            <button key={range} type="button" aria-pressed={(param("range") || "24h") === range} onClick={() => change({ range: range === "24h" ? null : range })}>
+              {range}
+            </button>
+          ))}
+        </div>
+      )}
+    </div>
+  );
+}
+
+function Picker({ label, name, all, values }: { label: string; name: string; all: string; values: Set<string> }) {
+  const chosen = param(name);
+  const options = [...new Set([...values, chosen])].filter(Boolean).sort();
+  if (options.length < 2 && !chosen) return null;
+  return (
+    <select aria-label={label} value={chosen} onChange={(event) => change({ [name]: event.currentTarget.value })}>
+      <option value="">{all}</option>
+      {options.map((value) => (
+        <option key={value} value={value}>
+          {value}
+        </option>
+      ))}
+    </select>
+  );
+}
