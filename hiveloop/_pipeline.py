@@ -19,8 +19,6 @@ from .transport import BatchLimits, EventHooks, ScopeHooks, Transport
 
 __all__ = ["Backlog", "EngineOptions", "Pipeline", "silent_pipeline"]
 
-LARGEST_BATCH = 500
-"""Events per request that the receiver takes. Source: ingest API."""
 _OF_SCOPES = frozenset(
     (
         payloads.task_started,
@@ -96,7 +94,7 @@ class Pipeline:
     def _delivery(self, name: str, transport: Transport) -> Delivery:
         options = self._options
         limits: BatchLimits = transport.limits
-        largest = min(limits.max_events, options.batch_size or LARGEST_BATCH)
+        largest = min(limits.max_events, options.batch_size or limits.max_events)
 
         def make_lane(ready: Callable[[], None], breathe: Callable[[], None]) -> Lane[Any]:
             return Lane(

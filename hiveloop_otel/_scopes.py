@@ -244,3 +244,4 @@ class Activation:
         # In another context than the entry's, or after an unbalanced attach, there is nothing to undo.
         if self._attached is not None and get_current() is self._attached:
             detach(self._token)
+        self._attached = self._token = None  # the action may wait in the queue for long

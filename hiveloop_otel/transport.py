@@ -56,9 +56,9 @@ if TYPE_CHECKING:
 
 __all__ = ["OTelTransport"]
 
-_CHUNK = 500
-"""Spans in one request, when open ones are exported at the end."""
-_MOST_TAKEN = 2_000
+_CHUNK = 1_000
+"""Events in one request, most of which become no span; and spans, when open ones are exported at the end."""
+_MOST_TAKEN = 4_000
 """Events whose spans are kept, for a batch may be halved and prepared again."""
 
 
