@@ -59,3 +59,32 @@ def test_exact_figures_are_exact(rows: dict[str, dict[str, Any]], measure: str) 
 
 def test_delivers_thousands_of_events_a_second(rows: dict[str, dict[str, Any]]) -> None:
     assert rows["delivered events/s"]["ours"] > 5000
+
+
+@pytest.fixture(scope="module")
+def otel_rows(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
+    """The table of one quick run against the OpenTelemetry SDK, by measure."""
+    file = tmp_path_factory.mktemp("bench") / "otel.json"
+    command = [sys.executable, "-m", "tests.bench.otel", "--quick", "--json", str(file)]
+    done = subprocess.run(command, cwd=_ROOT, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr
+    return {row["measure"]: row for row in json.loads(file.read_text(encoding="utf-8"))}
+
+
+@pytest.mark.parametrize(
+    ("measure", "most"),
+    [
+        ("caller's thread, scope enter + exit, CPU us", 60),
+        ("caller's thread, llm_call or child span, CPU us", 20),
+        ("process CPU us/delivered run", 3500),
+    ],
+)
+def test_cost_of_opentelemetry_is_of_the_right_order(
+    otel_rows: dict[str, dict[str, Any]], measure: str, most: float
+) -> None:
+    assert otel_rows[measure]["ours"] <= most
+
+
+@pytest.mark.parametrize("measure", ["spans lost, ample queue", "spans lost, queue as shipped"])
+def test_opentelemetry_loses_nothing(otel_rows: dict[str, dict[str, Any]], measure: str) -> None:
+    assert otel_rows[measure]["ours"] == 0
