@@ -1,0 +1,83 @@
+"""Contributions to one folded table, merged by key before they reach the database."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from hiveloop.board.store.schema import BY_NAME, Column, Table
+
+__all__ = ["Contributions", "columns_of", "stamp"]
+
+Key = tuple[Any, ...]
+Values = list[Any]
+
+
+def columns_of(table: Table) -> list[Column]:
+    """Return the columns that folds contribute to, in the order of `Contributions` rows."""
+    return [column for column in table.columns if column.rule in ("add", "min", "max", "first", "last")]
+
+
+def stamp(ts_us: int, rank: int, event_id: str) -> str:
+    """Return text that sorts by time, then rank, then event id: the same order for everybody.
+
+    The rank, one digit, decides between events of the same microsecond: an end follows its beginning.
+    """
+    return f"{ts_us:017d}{rank}{event_id}"
+
+
+class Contributions:
+    """New partial rows of a table.
+
+    A row is a list with one value per contributed column. Methods take the column's number from `number`.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.table = BY_NAME[name]
+        self.columns = columns_of(self.table)
+        self.rows: dict[Key, Values] = {}
+        self._neutral = [0 if column.rule == "add" else None for column in self.columns]
+
+    def at(self, key: Key) -> Values:
+        """Return the row of a key, neutral when it is new."""
+        row = self.rows.get(key)
+        if row is None:
+            row = self.rows[key] = self._neutral.copy()
+        return row
+
+    def merged(self) -> list[Key]:
+        """Return keys and values as arguments of an upsert, sorted so that writers never deadlock."""
+        return [(*key, *row) for key, row in sorted(self.rows.items())]
+
+
+def numbers(name: str) -> dict[str, int]:
+    """Return the number of each contributed column of a table by name."""
+    return {column.name: i for i, column in enumerate(columns_of(BY_NAME[name]))}
+
+
+def least(row: Values, i: int, value: int | None) -> None:
+    """Merge a value into a ``min`` column."""
+    if value is not None and (row[i] is None or value < row[i]):
+        row[i] = value
+
+
+def most(row: Values, i: int, value: Any) -> None:
+    """Merge a value into a ``max`` column."""
+    if value is not None and (row[i] is None or value > row[i]):
+        row[i] = value
+
+
+def latest(row: Values, i: int, at: str, values: Sequence[Any]) -> None:
+    """Set the columns after stamp column `i` unless a later event has done so."""
+    known = row[i]
+    if known is None or at > known:
+        row[i] = at
+        row[i + 1 : i + 1 + len(values)] = values
+
+
+def earliest(row: Values, i: int, at: str, values: Sequence[Any]) -> None:
+    """Set the columns after stamp column `i` unless an earlier event has done so."""
+    known = row[i]
+    if known is None or at < known:
+        row[i] = at
+        row[i + 1 : i + 1 + len(values)] = values
