@@ -192,4 +192,4 @@ def test_a_receiver_without_logs_costs_no_spans() -> None:
         assert hb.flush(10)
         assert sink.names() == {"invoke_agent a": 1}
         assert hb.stats().transports["otel"].state == "ok"
-    hiveloop.reset()
+        hiveloop.reset()
