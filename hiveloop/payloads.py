@@ -13,19 +13,18 @@ from __future__ import annotations
 import json
 import time
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ._freeze import TRUNCATED, describe, freeze, freeze_text, thaw
 from ._guard import attempt, guarded_scope, notice
+from ._redact import Privacy, redact_text
 from ._shape import is_a, is_dict, is_list, kind_of
 from .events import EventType, Severity
-
-if TYPE_CHECKING:
-    from ._redact import Privacy
 
 __all__ = ["Draft", "iso_time", "tool_payload"]
 
 SUMMARY_LIMIT = 512
+_LONGEST_SECRET = 4_096
 _SURELY_FITS = 400
 """Characters of a name and a model whose summary cannot exceed the limit."""
 CONTENT_KEYS = frozenset(("args", "result", "result_preview", "response_body"))
@@ -648,15 +647,20 @@ def _length(value: object, default: int) -> int:
 def _cut(value: Any, limit: int) -> Any:
     """Return a plain value as it is when its text is short, else the cut text."""
     shown = freeze_text(value)
-    return value if len(shown) <= limit else shown[:limit]
+    return value if len(shown) <= limit else _short(shown, limit)
 
 
 def _shown(value: Any, limit: int) -> str:
     """Return the text of any value; plain data is bounded first, other objects speak for themselves."""
     if isinstance(value, str):
-        return value[:limit]
+        return _short(value, limit)
     if is_a(kind_of(value), dict, list, tuple, set, frozenset):
         shown = str(thaw(freeze(value)))
     else:
         shown = attempt("tool_payload", str, value, default=describe(value))
-    return shown[:limit]
+    return _short(shown, limit)
+
+
+def _short(value: str, limit: int) -> str:
+    """Cut a text; secrets near the cut first, whose beginnings would no longer look like any."""
+    return value if len(value) <= limit else redact_text(value[: limit + _LONGEST_SECRET])[:limit]

@@ -574,3 +574,10 @@ def test_debug_shows_the_log_and_a_reset_hides_it_again(capsys: pytest.CaptureFi
     assert "sales" in capsys.readouterr().err
     hiveloop.reset()
     assert logger.handlers == handlers
+
+
+def test_of_two_variables_the_one_that_switches_off_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HIVELOOP_ENABLED", "1")
+    monkeypatch.setenv("HIVELOOP_DISABLED", "1")
+    assert not resolve({}).enabled
+    assert resolve({"enabled": True}).enabled

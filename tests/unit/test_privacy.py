@@ -627,3 +627,13 @@ def test_no_key_in_any_log(caplog: pytest.LogCaptureFixture) -> None:
     assert "cannot deliver" in caplog.text
     assert KEY not in caplog.text
     assert "s3cr3t" not in caplog.text
+
+
+def test_a_secret_at_the_end_of_what_a_tool_payload_keeps_leaves_no_beginning() -> None:
+    secret = "sk-ant-api03-" + "a1B2" * 20
+    told = hiveloop.tool_payload(
+        args={"q": "x" * 480 + f" {secret}"}, result="y" * 980 + f" {secret}", error="z" * 980 + f" {secret}"
+    )
+    assert "sk-ant" not in str(told)
+    assert len(told["result"]) <= 1000
+    assert len(told["args"]["q"]) <= 500
