@@ -95,7 +95,11 @@ class Pages:
         node, npm = _node_and_npm()
         environment = {**os.environ, "PATH": os.pathsep.join((str(Path(node).parent), os.environ["PATH"]))}
         if not self._is_installed():
-            self._run([*npm, "ci", "--omit=dev", "--fetch-retries=1"], INSTALL_SECONDS, environment)
+            self._run(
+                [*npm, "ci", "--omit=dev", "--fetch-retries=1", "--fetch-retry-mintimeout=1000"],
+                INSTALL_SECONDS,
+                environment,
+            )
         self._run([node, "build.mjs"], BUNDLE_SECONDS, environment)
         stamp = json.dumps({"sources": self._digest()})
         (self.static / "built-from.json").write_text(stamp, "utf-8")

@@ -1,5 +1,6 @@
 // The frame of all pages: top bar, page, keyboard help.
-import { useEffect } from "preact/hooks";
+import type { ComponentChildren } from "preact";
+import { useEffect, useErrorBoundary } from "preact/hooks";
 import { refused } from "./data/api";
 import { helpOpen } from "./data/keys";
 import { PAGES, param, path } from "./data/router";
@@ -35,10 +36,33 @@ export function App() {
       </a>
       <TopBar />
       <main id="page" tabIndex={-1} class={`page page-${PAGES[page].toLowerCase()}`}>
-        {refused.value ? <Refused /> : <View key={subject} />}
+        {refused.value ? (
+          <Refused />
+        ) : (
+          <Safe key={page + subject}>
+            <View />
+          </Safe>
+        )}
       </main>
       {helpOpen.value && <Help />}
     </>
+  );
+}
+
+/** One thing that cannot be shown must not take the whole page with it. */
+function Safe({ children }: { children: ComponentChildren }) {
+  const [error, again] = useErrorBoundary((failure) => console.warn(failure));
+  if (!error) return <>{children}</>;
+  return (
+    <div class="teach refused" role="alert">
+      <h1>This page could not be shown</h1>
+      <p>{error instanceof Error ? error.message : String(error)}</p>
+      <p>
+        <button type="button" onClick={again}>
+          Try again
+        </button>
+      </p>
+    </div>
   );
 }
 

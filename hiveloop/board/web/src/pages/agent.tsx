@@ -238,8 +238,8 @@ function PipelineView({ id }: { id: string }) {
           <Todos items={named("todos")} withAgent={false} />
         </div>
         <div class="stack">
-          <Issues items={named("issues")} withAgent={false} onChange={pipeline.reload} />
-          <Queues queues={queue["snapshot_at"] || number(queue["depth"]) !== null ? [{ agent_id: id, ...queue }] : []} withAgent={false} />
+          <Issues items={named("issues")} closed={named("closed_issues")} withAgent={false} onChange={pipeline.reload} />
+          <Queues queues={queue["snapshot_at"] ? [{ agent_id: id, ...queue }] : []} withAgent={false} />
         </div>
       </div>
       <Schedule items={named("scheduled")} withAgent={false} />

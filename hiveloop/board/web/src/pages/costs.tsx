@@ -1,7 +1,7 @@
 // What the fleet spends: by model, agent, task type and project, down to the call.
 import type { ComponentChildren } from "preact";
 import { count, money, percent } from "../data/format";
-import { dict, dicts, firstText, moment, number, numberOr, text, type Dict } from "../data/read";
+import { dicts, firstText, moment, number, numberOr, text, type Dict } from "../data/read";
 import { useResource } from "../data/resource";
 import { change, param } from "../data/router";
 import { kindOf } from "../data/words";
@@ -116,9 +116,9 @@ const MOST_SERIES = PALETTE.length;
 /** Cost of each interval, stacked by model or another dimension. */
 function OverTime({ answer }: { answer: Dict }) {
   const by = param("by");
-  const asked = { ...chosen(), ...(by ? { group_by: by, split: by } : { group_by: "model" }) };
-  const series = useResource<unknown>("/v1/cost/timeseries", asked, { when: isCall, everyMs: 60_000, pauseMs: 2000 });
-  const { times, names, values } = shaped(series.data);
+  const asked = { ...chosen(), group_by: by || "model" };
+  const series = useResource<Dict>("/v1/cost/timeseries", asked, { when: isCall, everyMs: 60_000, pauseMs: 2000 });
+  const { times, names, values } = shaped(dicts(series.data?.["data"]));
   if (series.error) return <Failed what="The costs over time" error={series.error} />;
   if (times.length < 2 || names.length === 0) return null;
   const shownSeries = names.map((name, at) => ({ label: name, colour: PALETTE[at % PALETTE.length] ?? "--idle", values: values[at] ?? [] }));
@@ -142,10 +142,9 @@ function OverTime({ answer }: { answer: Dict }) {
   );
 }
 
-/** Buckets with a list or a map of parts, as series over all times; the smallest ones become one. */
-function shaped(answer: unknown): { times: number[]; names: string[]; values: (number | null)[][] } {
-  const buckets = dicts(Array.isArray(answer) ? answer : (dict(answer)["data"] ?? dict(answer)["timeseries"] ?? dict(answer)["buckets"]));
-  const times = buckets.map((bucket) => (moment(bucket["timestamp"]) ?? moment(bucket["bucket"]) ?? 0) / 1000);
+/** The parts of each bucket as series over all times; the smallest ones become one. */
+function shaped(buckets: readonly Dict[]): { times: number[]; names: string[]; values: (number | null)[][] } {
+  const times = buckets.map((bucket) => (moment(bucket["timestamp"]) ?? 0) / 1000);
   const parts = buckets.map(partsOf);
   const totals = new Map<string, number>();
   for (const part of parts) for (const [name, cost] of part) totals.set(name, (totals.get(name) ?? 0) + cost);
@@ -159,22 +158,15 @@ function shaped(answer: unknown): { times: number[]; names: string[]; values: (n
 }
 
 function partsOf(bucket: Dict): Map<string, number> {
-  const split = bucket["parts"] ?? bucket["by_model"] ?? bucket["groups"] ?? bucket["by_group"] ?? bucket["series"];
-  const found = new Map<string, number>();
-  if (Array.isArray(split)) {
-    for (const one of dicts(split)) found.set(firstText(one["name"], one["model"], one["key"], one["agent_id"], one["task_type"], one["project_id"], "other"), numberOr(one["cost"] ?? one["total_cost"], 0));
-  } else if (split && typeof split === "object") {
-    for (const [name, value] of Object.entries(split)) found.set(name || "none", numberOr(typeof value === "object" ? dict(value)["cost"] : value, 0));
-  } else found.set("all", numberOr(bucket["cost"] ?? bucket["total_cost"], 0));
-  return found;
+  return new Map(dicts(bucket["parts"]).map((part) => [firstText(part["name"], "none"), numberOr(part["cost"], 0)]));
 }
 
 function Dimension({ name, label, rows, id }: { name: string; label: string; rows: readonly Dict[]; id: string }) {
-  const costOf = (row: Dict) => numberOr(row["cost"] ?? row["total_cost"], 0);
+  const costOf = (row: Dict) => numberOr(row["cost"], 0);
   const sorted = [...rows].sort((a, b) => costOf(b) - costOf(a));
   const most = Math.max(...sorted.map(costOf), 1e-12);
   const total = sorted.reduce((sum, row) => sum + costOf(row), 0);
-  const tasks = sorted.some((row) => number(row["cost_per_task"] ?? row["avg_cost_per_task"]) !== null);
+  const tasks = sorted.some((row) => number(row["cost_per_task"]) !== null);
   return (
     <Panel title={`By ${label.toLowerCase()}`} count={rows.length}>
       <div class="table-box">
@@ -191,14 +183,14 @@ function Dimension({ name, label, rows, id }: { name: string; label: string; row
           </thead>
           <tbody data-rows>
             {sorted.slice(0, 30).map((row) => {
-              const value = firstText(row[id], row["name"], row["key"], name === "project" ? row["project"] : "", name === "agent" ? row["agent"] : "");
+              const value = text(row[id]);
               const estimated = numberOr(row["estimated_cost"], 0) > 0;
               return (
                 <tr key={value} data-row tabIndex={0} onClick={() => value && change({ [name]: param(name) === value ? null : value })} aria-label={`${label} ${value || "none"}, ${money(costOf(row))}`}>
                   <td>{value ? name === "model" ? <span class="model">{value}</span> : value : <span class="muted">none</span>}</td>
-                  <td class="c-num">{count(number(row["call_count"] ?? row["calls"]))}</td>
-                  <td class="c-num">{count(numberOr(row["tokens_in"] ?? row["total_tokens_in"], 0) + numberOr(row["tokens_out"] ?? row["total_tokens_out"], 0))}</td>
-                  {tasks && <td class="c-num">{money(number(row["cost_per_task"] ?? row["avg_cost_per_task"]))}</td>}
+                  <td class="c-num">{count(number(row["call_count"]))}</td>
+                  <td class="c-num">{count(numberOr(row["tokens_in"], 0) + numberOr(row["tokens_out"], 0))}</td>
+                  {tasks && <td class="c-num">{money(number(row["cost_per_task"]))}</td>}
                   <td>
                     <span class="meter tone-llm">
                       <i style={{ width: `${(costOf(row) / most) * 100}%` }} />

@@ -14,10 +14,8 @@ export function concernsPipeline(event: BoardEvent): boolean {
   return event.event_type.startsWith("approval_") || event.event_type.startsWith("task_") || KINDS.has(kindOf(event));
 }
 
-/** A list of the answer, or what the answer's agents have of it, with the agent's name on each. */
-export function collected(answer: Dict, name: string): Dict[] {
-  if (Array.isArray(answer[name])) return dicts(answer[name]);
-  return dicts(answer["agents"]).flatMap((agent) => dicts(agent[name]).map((item) => ({ agent_id: agent["agent_id"], ...item })));
+function deepestFirst(a: Dict, b: Dict): number {
+  return numberOr(b["depth"], 0) - numberOr(a["depth"], 0) || (text(a["agent_id"]) < text(b["agent_id"]) ? -1 : 1);
 }
 
 export function PipelinePage() {
@@ -26,11 +24,11 @@ export function PipelinePage() {
   if (!pipeline.data) return <Loading />;
   const answer = pipeline.data;
   const totals = dict(answer["totals"]);
-  const approvals = collected(answer, "approvals");
-  const issues = collected(answer, "issues");
-  const todos = collected(answer, "todos");
-  const scheduled = collected(answer, "scheduled");
-  const queues = queuesOf(answer);
+  const approvals = dicts(answer["approvals"]);
+  const issues = dicts(answer["issues"]);
+  const todos = dicts(answer["todos"]);
+  const scheduled = dicts(answer["scheduled"]);
+  const queues = dicts(answer["queues"]).sort(deepestFirst);
   return (
     <>
       <h1>Pipeline</h1>
@@ -47,19 +45,13 @@ export function PipelinePage() {
           <Todos items={todos} withAgent />
         </div>
         <div class="stack">
-          <Issues items={issues} withAgent onChange={pipeline.reload} />
+          <Issues items={issues} closed={dicts(answer["closed_issues"])} withAgent onChange={pipeline.reload} />
           <Queues queues={queues} withAgent />
         </div>
       </div>
       <Schedule items={scheduled} withAgent />
     </>
   );
-}
-
-function queuesOf(answer: Dict): Dict[] {
-  const own = collected(answer, "queues");
-  const found = own.length ? own : dicts(answer["agents"]).filter((agent) => agent["queue"]).map((agent) => ({ agent_id: agent["agent_id"], ...dict(agent["queue"]) }) as Dict);
-  return found.filter((queue) => queue["depth"] !== null && queue["depth"] !== undefined).sort((a, b) => numberOr(b["depth"], 0) - numberOr(a["depth"], 0) || (text(a["agent_id"]) < text(b["agent_id"]) ? -1 : 1));
 }
 
 function Total({ label, value, tone }: { label: string; value: number; tone?: string }) {

@@ -105,7 +105,7 @@ function Header({ task, timeline, wall }: { task: Task; timeline: Dict; wall: nu
         <Figure label="Started" value={when(task.started_at)} title={exact(task.started_at)} />
         <Figure label="LLM calls" value={count(numberOr(task.llm_call_count, 0))} />
         <Figure label="Tokens" value={`${count(numberOr(task.total_tokens_in, 0))} in / ${count(numberOr(task.total_tokens_out, 0))} out`} />
-        <Figure label="Cost" value={`${task["cost_source"] === "estimated" ? "~" : ""}${money(numberOr(task.total_cost, 0))}`} />
+        <Figure label="Cost" value={`${numberOr(task["estimated_cost"], 0) > 0 ? "~" : ""}${money(numberOr(task.total_cost, 0))}`} />
         <Figure label="Actions" value={count(numberOr(task.action_count, 0))} />
         <Figure label="Errors" value={count(numberOr(task.error_count, 0))} tone={numberOr(task.error_count, 0) ? "fail" : ""} />
         {text(task.task_type) && <Figure label="Type" value={text(task.task_type)} />}

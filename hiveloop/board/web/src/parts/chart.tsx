@@ -52,7 +52,7 @@ function settings(props: Props, width: number): uPlot.Options {
   const axis = { stroke: colour("--muted"), grid: { stroke: colour("--line"), width: 1 }, ticks: { show: false }, font: "11px system-ui" };
   const order = props.stacked ? [...props.series].reverse() : props.series;
   const isBars = props.bars || props.stacked;
-  const yAxis = { ...axis, size: props.small ? 44 : 58, values: (_u: uPlot, ticks: number[]) => ticks.map((tick) => props.format(tick)) };
+  const yAxis = { ...axis, size: props.small ? 52 : 58, values: (_u: uPlot, ticks: number[]) => ticks.map((tick) => props.format(tick)) };
   return {
     width,
     height: props.height ?? 160,

@@ -180,7 +180,7 @@ function Row({ task, withAgent }: { task: Task; withAgent: boolean }) {
       <td class="c-num">{duration(isOpen ? elapsed(task, now.value) : elapsed(task, now.peek()))}</td>
       <td class="c-num">{numberOr(task.llm_call_count, 0) ? count(task.llm_call_count) : <span class="muted">–</span>}</td>
       <td class="c-num">
-        {task["cost_source"] === "estimated" && "~"}
+        {numberOr(task["estimated_cost"], 0) > 0 && "~"}
         {numberOr(task.total_cost, 0) ? money(task.total_cost) : <span class="muted">–</span>}
       </td>
     </tr>

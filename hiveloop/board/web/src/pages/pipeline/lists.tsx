@@ -4,7 +4,7 @@ import type { ComponentChildren } from "preact";
 import { send } from "../../data/api";
 import { age, count, duration, when } from "../../data/format";
 import { dict, dicts, firstText, moment, number, numberOr, text, type Dict } from "../../data/read";
-import { href } from "../../data/router";
+import { change, href, param } from "../../data/router";
 import { severityLook } from "../../data/status";
 import { now } from "../../data/time";
 import { Ago, SeverityBadge, Tag } from "../../parts/badges";
@@ -54,8 +54,7 @@ export function Approvals({ items, withAgent }: Listed) {
       ) : (
         <Rows label="Pending approvals">
           {items.map((item, at) => {
-            const data = dict(item["data"]);
-            const since = moment(item["requested_at"] ?? item["since"] ?? item["created_at"] ?? item["timestamp"]);
+            const since = moment(item["requested_at"]);
             return (
               <div class="item" role="listitem" data-row tabIndex={0} key={firstText(item["approval_id"], item["event_id"], at)}>
                 <Icon name="hand" />
@@ -63,7 +62,7 @@ export function Approvals({ items, withAgent }: Listed) {
                   <a data-open href={text(item["task_id"]) ? href("/task", { id: text(item["task_id"]), run: text(item["task_run_id"]), node: text(item["event_id"]) ? `event:${text(item["event_id"])}` : "" }) : href("/agent", { id: text(item["agent_id"]) })}>
                     {firstText(item["summary"], "Approval requested")}
                   </a>
-                  <About item={item} withAgent={withAgent} more={[`asks ${firstText(item["approver"], data["approver"], "anybody")}`, firstText(item["reason"], data["reason"])]} />
+                  <About item={item} withAgent={withAgent} more={[`asks ${firstText(item["approver"], "anybody")}`, text(item["reason"])]} />
                 </div>
                 <Tag tone="wait" icon="clock">
                   {since === null ? "waiting" : `waiting ${age(now.value - since)}`}
@@ -81,17 +80,35 @@ function bySeverity(a: Dict, b: Dict): number {
   return severityLook(text(a["severity"])).rank - severityLook(text(b["severity"])).rank || (moment(b["last_seen"]) ?? 0) - (moment(a["last_seen"]) ?? 0);
 }
 
-export function Issues({ items, withAgent, onChange }: Listed & { onChange: () => void }) {
+interface IssueLists extends Listed {
+  closed: readonly Dict[];
+  onChange: () => void;
+}
+
+export function Issues({ items, closed, withAgent, onChange }: IssueLists) {
+  const open = param("issues") === "closed";
+  const toggle = closed.length > 0 && (
+    <button type="button" class="quiet" aria-expanded={open} onClick={() => change({ issues: open ? null : "closed" }, false)}>
+      {open ? "Hide" : "Show"} {closed.length} closed
+    </button>
+  );
   return (
-    <Panel title="Issues" count={items.length || undefined}>
+    <Panel title="Issues" count={items.length || undefined} tools={toggle}>
       {items.length === 0 ? (
         <Teach title="No open issue" code={`agent.report_issue("CRM rate limit reached", severity="high", issue_id="crm-429", category="rate_limit")\nagent.resolve_issue("CRM rate limit reached", issue_id="crm-429")`}>
           What an agent reports is counted, not repeated: the same issue keeps one row with its first and last sighting.
         </Teach>
       ) : (
         <Rows label="Open issues">
-          {[...items].sort(bySeverity).map((item, at) => (
-            <IssueRow key={firstText(item["issue_id"], item["key"], item["summary"], at)} item={item} withAgent={withAgent} onChange={onChange} />
+          {[...items].sort(bySeverity).map((item) => (
+            <IssueRow key={text(item["agent_id"]) + text(item["issue_key"])} item={item} withAgent={withAgent} onChange={onChange} />
+          ))}
+        </Rows>
+      )}
+      {open && closed.length > 0 && (
+        <Rows label="Closed issues">
+          {closed.map((item) => (
+            <IssueRow key={text(item["agent_id"]) + text(item["issue_key"])} item={item} withAgent={withAgent} onChange={onChange} />
           ))}
         </Rows>
       )}
@@ -103,8 +120,8 @@ function IssueRow({ item, withAgent, onChange }: { item: Dict; withAgent: boolea
   const error = useSignal("");
   const busy = useSignal(false);
   const times = numberOr(item["occurrence_count"], 1);
-  const closed = ["resolved", "dismissed"].includes(firstText(item["state"], item["status"], item["action"]));
-  const key = firstText(item["issue_key"], item["key"], item["issue_id"], item["summary"]);
+  const closed = item["state"] === "closed";
+  const key = text(item["issue_key"]);
   const act = async () => {
     busy.value = true;
     try {
@@ -132,9 +149,9 @@ function IssueRow({ item, withAgent, onChange }: { item: Dict; withAgent: boolea
         )}
       </div>
       <div class="item-side">
-        {times > 1 ? `${count(times)} times · ` : ""}last <Ago at={item["last_seen"] ?? item["last_seen_at"] ?? item["timestamp"]} />
+        {times > 1 ? `${count(times)} times · ` : ""}last <Ago at={item["last_seen"]} />
         <br />
-        first <Ago at={item["first_seen"] ?? item["first_seen_at"] ?? item["created_at"]} />
+        first <Ago at={item["first_seen"]} />
       </div>
       {item["reopened"] === true && !closed && <Tag tone="wait">reopened</Tag>}
       <button type="button" onClick={() => void act()} disabled={busy.value}>
@@ -165,11 +182,11 @@ export function Todos({ items, withAgent }: Listed) {
               </div>
               {text(item["priority"]) && <Tag tone={rank(item) < 2 ? "fail" : rank(item) === 2 ? "wait" : "idle"}>{text(item["priority"])}</Tag>}
               <div class="item-side">
-                <Ago at={item["created_at"] ?? item["first_seen"] ?? item["timestamp"]} />
+                <Ago at={item["created_at"]} />
                 {text(item["due_by"]) && (
                   <>
                     <br />
-                    due {when(item["due_by"])}
+                    <span class={item["overdue"] === true ? "late" : undefined}>due {moment(item["due_by"]) === null ? text(item["due_by"]) : when(item["due_by"])}</span>
                   </>
                 )}
               </div>
@@ -202,7 +219,7 @@ export function Queue({ queue, agent }: { queue: Dict; agent: string }) {
           </p>
         </div>
         <div class="item-side">
-          <Ago at={queue["snapshot_at"] ?? queue["timestamp"]} />
+          <Ago at={queue["snapshot_at"]} />
         </div>
       </div>
       {items.slice(0, agent ? 3 : 50).map((item, at) => (
@@ -275,7 +292,7 @@ function Job({ item, withAgent }: { item: Dict; withAgent: boolean }) {
   const isOff = item["enabled"] === false;
   const overdue = !isOff && (item["overdue"] === true || (next !== null && next < now.value));
   const last = text(item["last_status"]);
-  const good = ["success", "completed", "ok"].includes(last);
+  const good = item["last_failed"] !== true;
   return (
     <tr data-row tabIndex={0}>
       <td>
