@@ -308,12 +308,13 @@ def init(
 
     Every setting but `transport` and `mask` may come from the environment variable
     ``HIVELOOP_<NAME>``. An argument wins over the environment, that over the config file
-    (``loophive.cfg``, endpoint only), that over the default. Makes no connection and starts no
+    (``loophive.cfg``, endpoint only), that over the default. Without a key and an endpoint, events go to
+    the board of the same user that runs on this machine, if one does. Makes no connection and starts no
     thread; both wait for the first event.
 
     Args:
-        api_key: starts with "hb_". Without a key and a `transport` HiveLoop is disabled: all calls work
-            and nothing is sent.
+        api_key: starts with "hb_". Without a key, a `transport` and a board on this machine HiveLoop is
+            disabled: all calls work and nothing is sent.
         environment: deployment stage, at most 64 characters; "production".
         group: team or service, at most 128 characters; "default".
         endpoint: address of the HiveBoard server.
@@ -346,15 +347,25 @@ def init(
             if not _instance.captures:
                 logger.warning("hiveloop.init() was called again: the first call's settings stay in force")
             return _instance
-        config = resolve(arguments)
+        config = resolve(arguments, look_for_board=chosen is None)
         _check_mask(masking)
         _set_debug(config.debug)
         _instance = HiveBoard(config, _transports(config, chosen), mask=masking)
         logger.debug("hiveloop %s started: %r", __version__, config)
-        origin = config.sources.get("endpoint", "")
-        if os.path.isabs(origin):
-            logger.info("hiveloop: the endpoint %s comes from %s", config.endpoint, origin)
+        _tell_origin(config)
         return _instance
+
+
+def _tell_origin(config: Config) -> None:
+    """Say so when events go somewhere that neither the program nor its environment named."""
+    origin = config.sources.get("endpoint", "")
+    if not os.path.isabs(origin):
+        return
+    if origin == config.sources.get("api_key"):
+        # A warning, because that is what programs that never set up logging show.
+        logger.warning("hiveloop: reporting to the HiveBoard on this machine, %s", config.endpoint)
+    else:
+        logger.info("hiveloop: the endpoint %s comes from %s", config.endpoint, origin)
 
 
 def install(client: HiveBoard | None) -> HiveBoard | None:

@@ -7,6 +7,7 @@ import os
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from . import _handover
 from ._guard import attempt
 from ._redact import redact_text
 from .errors import HiveLoopConfigError
@@ -53,16 +54,22 @@ class Config(NamedTuple):
 class _Resolver:
     """Takes each setting from the first place that has it, and remembers which that was."""
 
-    def __init__(self, arguments: Mapping[str, Any], environ: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        arguments: Mapping[str, Any],
+        environ: Mapping[str, str],
+        origins: Mapping[str, str] | None = None,
+    ) -> None:
         self._arguments = arguments
         self._environ = environ
+        self._origins = origins or {}
         self.sources: dict[str, str] = {}
 
     def find(self, name: str, default: Any, variable: str | None = None) -> tuple[Any, str]:
         """Return the raw value and a word for its origin, as used in error messages."""
         value = self._arguments.get(name)
         if value is not None:
-            return value, self._from(name, "argument", name)
+            return value, self._from(name, self._origins.get(name, "argument"), name)
         variable = variable or f"HIVELOOP_{name.upper()}"
         found = self._environ.get(variable)
         if found:
@@ -122,17 +129,24 @@ def shown_value(value: object) -> str:
     return redact_text(shown)[:_MOST_SHOWN]
 
 
-def resolve(arguments: Mapping[str, Any], environ: Mapping[str, str] | None = None) -> Config:
+def resolve(
+    arguments: Mapping[str, Any], environ: Mapping[str, str] | None = None, *, look_for_board: bool = False
+) -> Config:
     """Work out the effective settings.
 
     Args:
         arguments: what the caller of `hiveloop.init` passed; None stands for "not passed".
         environ: environment variables; the process's own by default.
+        look_for_board: whether a board that runs on this machine is taken when neither a key nor an endpoint
+            is given; the path of its file is then their source.
 
     Raises:
         HiveLoopConfigError: a value is not valid; the message names it and the fix.
     """
-    found = _Resolver(arguments, os.environ if environ is None else environ)
+    environ = os.environ if environ is None else environ
+    found = _Resolver(arguments, environ)
+    if look_for_board:
+        found = _with_board(found, arguments, environ)
     max_queue_size = found.whole("max_queue_size", 10_000, 1, "a whole number of events, 1 or more")
     preview = found.whole("preview_max_chars", 300, 0, "a number of characters, 0 or more")
     return Config(
@@ -141,7 +155,7 @@ def resolve(arguments: Mapping[str, Any], environ: Mapping[str, str] | None = No
         environment=found.text("environment", "production", 64),
         group=found.text("group", "default", 128),
         flush_interval=found.number("flush_interval", 5.0, 0.01, "seconds, 0.01 or more"),
-        batch_size=found.whole("batch_size", None, 1, "a whole number of events, from 1 to 500"),
+        batch_size=found.whole("batch_size", None, 1, "a whole number of events, 1 or more"),
         max_queue_size=10_000 if max_queue_size is None else max_queue_size,
         debug=found.flag("debug", False),
         enabled=_enabled(found),
@@ -155,6 +169,21 @@ def resolve(arguments: Mapping[str, Any], environ: Mapping[str, str] | None = No
         headers=_headers(found),
         sources=found.sources,
     )
+
+
+def _with_board(found: _Resolver, arguments: Mapping[str, Any], environ: Mapping[str, str]) -> _Resolver:
+    """Fill in what a running board left, unless the user said where events go, or that they go nowhere."""
+    if any(found.find(name, None)[0] is not None for name in ("api_key", "endpoint")) or not _enabled(found):
+        return found
+    if "PYTEST_VERSION" in environ and environ.get("HIVELOOP_PYTEST_NETWORK") != "1":
+        return found  # tests must not write into the board that happens to run
+    if any(_read_endpoint(path) is not None for path in config_files()):
+        return found
+    left = _handover.find()
+    if left is None:
+        return found
+    given = {**arguments, "api_key": left.api_key, "endpoint": left.endpoint}
+    return _Resolver(given, environ, dict.fromkeys(("api_key", "endpoint"), left.path))
 
 
 def _api_key(found: _Resolver) -> str | None:
@@ -175,10 +204,12 @@ def _api_key(found: _Resolver) -> str | None:
 
 
 def _enabled(found: _Resolver) -> bool:
-    if found.find("enabled", None)[0] is not None:
+    chosen = found.find("enabled", None)[0] is not None
+    if chosen and found.sources["enabled"] == "argument":
         return found.flag("enabled", True)
-    disabled = found.flag("enabled", False, "HIVELOOP_DISABLED")
-    return not disabled
+    if found.flag("enabled", False, "HIVELOOP_DISABLED"):  # of two variables the one that switches off
+        return False
+    return found.flag("enabled", True) if chosen else True
 
 
 def _endpoint(found: _Resolver) -> str:

@@ -2,8 +2,8 @@
 
 Every event is judged by itself. What can be understood is taken, with a warning where it was changed: a
 number written as text, a time written as a number, a summary that is too long. The rest is rejected one by
-one with the reason. A whole batch is refused only when it is no batch: no JSON, no list of events, too many of
-them. Nothing here raises, whatever the bytes are.
+one with the reason. A whole batch is refused only when it is no batch: no JSON, no list of events, too many
+of them. Nothing here raises, whatever the bytes are.
 """
 
 from __future__ import annotations
@@ -22,7 +22,16 @@ from hiveloop._shape import is_dict, is_list
 
 from .model import NewEvent, Profile
 
-__all__ = ["EVENT_TYPES", "MOST_BYTES", "MOST_EVENTS", "Intake", "Refused", "inflate", "read_batch"]
+__all__ = [
+    "EVENT_TYPES",
+    "MOST_BYTES",
+    "MOST_EVENTS",
+    "Intake",
+    "Refused",
+    "inflate",
+    "read_batch",
+    "read_events",
+]
 
 MOST_EVENTS = 500
 MOST_BYTES = 1_048_576
@@ -64,6 +73,16 @@ _BY_TYPE = {
     "escalated": "warn",
 }
 _BY_ISSUE = {"critical": "error", "high": "error", "medium": "warn"}
+_PREVIEWS = (
+    "prompt_preview",
+    "response_preview",
+    "input_preview",
+    "output_preview",
+    "args",
+    "arguments",
+    "result",
+    "result_preview",
+)
 _FIGURES: dict[str, Callable[[float], float]] = {
     "tokens_in": round,
     "tokens_out": round,
@@ -225,12 +244,13 @@ def _tidy(value: Any) -> Any:
 # -- the batch --------------------------------------------------------------------------------
 
 
-def read_batch(body: bytes, received_us: int) -> Intake | Refused:
+def read_batch(body: bytes, received_us: int, previews: bool = True) -> Intake | Refused:
     """Read the uncompressed body of a request.
 
     Args:
         body: JSON of ``{"envelope": {...}, "events": [...]}``.
         received_us: the time now, in microseconds since the epoch.
+        previews: whether to keep what was said to and by models and tools.
     """
     try:
         batch = _parse(body)
@@ -246,14 +266,22 @@ def read_batch(body: bytes, received_us: int) -> Intake | Refused:
     fields: dict[str, Any] = _tidy(given) if is_dict(given) else {}
     # Only escapes bring lone surrogates and NUL into a text.
     dirty = b"\\u" in body or b"\x00" in body
-    return _Batch(fields, received_us, dirty).read(events)
+    return _Batch(fields, received_us, dirty, previews).read(events)
+
+
+def read_events(
+    envelope: Mapping[str, Any], events: Iterable[Any], received_us: int, previews: bool = True
+) -> Intake:
+    """Check events that did not come as JSON text; the rest is as in `read_batch`."""
+    return _Batch(_tidy(dict(envelope)), received_us, True, previews).read(events)
 
 
 class _Batch:
     """Reads the events of one batch, which share an envelope."""
 
-    def __init__(self, envelope: Mapping[str, Any], received_us: int, dirty: bool) -> None:
+    def __init__(self, envelope: Mapping[str, Any], received_us: int, dirty: bool, previews: bool) -> None:
         self._received_us = received_us
+        self._previews = previews
         self._dirty = dirty
         self._intake = Intake([], [], [])
         self._envelope = envelope
@@ -305,7 +333,7 @@ class _Batch:
                 "invalid_event_type", f"event_type {event_type[:80]!r} is none of the 13 types"
             )
         notes = list[str]()
-        payload, kind, text = _payload(given.get("payload"), notes)
+        payload, kind, text = _payload(given.get("payload"), notes, self._previews)
         event = NewEvent(
             event_id=event_id,
             ts_us=self._time(given, notes),
@@ -452,7 +480,7 @@ def _severity_of_kind(kind: str | None, payload: dict[str, Any]) -> str:
 # -- payload ----------------------------------------------------------------------------------
 
 
-def _payload(given: object, notes: list[str]) -> tuple[dict[str, Any], str | None, str]:
+def _payload(given: object, notes: list[str], previews: bool) -> tuple[dict[str, Any], str | None, str]:
     """Return the payload, its kind, and it as JSON text."""
     if given is None:
         return {}, None, "{}"
@@ -464,6 +492,8 @@ def _payload(given: object, notes: list[str]) -> tuple[dict[str, Any], str | Non
     if kind == "llm_call":
         data = payload.get("data")
         _count(data if is_dict(data) else payload, notes)
+    if not previews:
+        _drop_previews(payload)
     text = _encoded(payload)
     if len(text) > _MOST_PAYLOAD // 4 and len(text.encode()) > _MOST_PAYLOAD:
         raise _RejectedError("payload_too_large", f"payload may have at most {_MOST_PAYLOAD} bytes")
@@ -478,6 +508,13 @@ def _encoded(payload: dict[str, Any]) -> str:
         return _as_json(payload)
     except (ValueError, OverflowError, TypeError):
         return _as_json(_tidy(payload))
+
+
+def _drop_previews(payload: dict[str, Any]) -> None:
+    data = payload.get("data")
+    for held in (payload, data if is_dict(data) else {}):
+        for name in _PREVIEWS:
+            held.pop(name, None)
 
 
 def _kind(payload: dict[str, Any], notes: list[str]) -> str | None:

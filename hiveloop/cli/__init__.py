@@ -1,4 +1,4 @@
-"""The command line: ``python -m hiveloop demo``, ``doctor`` and ``version``.
+"""The command line: ``hiveloop board``, ``demo``, ``doctor``, ``tail`` and ``version``.
 
 Nothing of this is imported by ``import hiveloop``.
 """
@@ -14,11 +14,11 @@ from collections.abc import Sequence
 
 import hiveloop
 
-from . import demo, doctor
+from . import board, demo, doctor, tail
 
 __all__ = ["main"]
 
-_DESCRIPTION = "See what your AI agents do. Start with: python -m hiveloop demo"
+_DESCRIPTION = "See what your AI agents do. Start with: hiveloop demo"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -32,7 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     _make_output_safe()
     try:
-        arguments = _parser().parse_args(argv)
+        arguments = _parse(sys.argv[1:] if argv is None else list(argv))
         code: int = arguments.run(arguments)
         sys.stdout.flush()
     except BrokenPipeError:
@@ -44,12 +44,28 @@ def main(argv: Sequence[str] | None = None) -> int:
     return code
 
 
+def _parse(given: list[str]) -> argparse.Namespace:
+    """Parse the arguments; what follows ``--`` is the command line of another program."""
+    end = given.index("--") if "--" in given else len(given)
+    parser = _parser()
+    arguments = parser.parse_args(given[:end])
+    if end < len(given):
+        if "command" not in arguments:
+            parser.error("only board takes a program after --")
+        arguments.command = given[end + 1 :]
+        if not arguments.command:
+            parser.error("after -- goes a program, as in: hiveloop board -- python my_agent.py")
+    return arguments
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m hiveloop", description=_DESCRIPTION)
+    parser = argparse.ArgumentParser(prog=_program(), description=_DESCRIPTION)
     parser.add_argument("--version", action="version", version=_version())
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
+    board.add_to(commands.add_parser)
     demo.add_to(commands.add_parser)
     doctor.add_to(commands.add_parser)
+    tail.add_to(commands.add_parser)
     commands.add_parser("version", help="print the version").set_defaults(run=_print_version)
 
     def print_help(_: argparse.Namespace) -> int:
@@ -58,6 +74,11 @@ def _parser() -> argparse.ArgumentParser:
 
     parser.set_defaults(run=print_help)
     return parser
+
+
+def _program() -> str:
+    """How this was called: by the console script, or as a module."""
+    return "python -m hiveloop" if os.path.basename(sys.argv[0]) == "__main__.py" else "hiveloop"
 
 
 def _print_version(_: argparse.Namespace) -> int:

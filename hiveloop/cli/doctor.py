@@ -105,7 +105,7 @@ def _settings(arguments: argparse.Namespace) -> tuple[Config | None, Check | Non
     """Work out the settings; a wrong key is a finding, not a reason to look no further."""
     given = {"endpoint": arguments.endpoint, "api_key": arguments.api_key, "ca_file": arguments.ca_file}
     try:
-        return resolve(given), None
+        return resolve(given, look_for_board=True), None
     except HiveLoopConfigError as error:
         check = Check(
             "settings", Status.FAIL, str(error), "hiveloop.init raises this error: correct the value"

@@ -16,6 +16,7 @@ def clean_environment(home: Path, **more: str) -> dict[str, str]:
         "HIVELOOP_",
         "OTEL_",
         "PYTEST_",
+        "XDG_",
         "HTTP_PROXY",
         "HTTPS_PROXY",
         "ALL_PROXY",

@@ -41,13 +41,14 @@ LAYERS = (
     ("_pipeline", "_heartbeat", "_action"),
     ("_task", "_track"),
     ("_agent",),
-    ("_config", "_sensors"),
+    ("_handover", "_sensors"),
+    ("_config",),
     ("_client",),
     ("_views",),
     ("testing",),
     ("_pytest_plugin", "contrib"),
     ("",),  # hiveloop itself: the names that users see
-    ("demo",),
+    ("demo", "board"),
     ("cli",),
     ("__main__",),
 )
@@ -173,7 +174,7 @@ def _layer(name: str) -> int:
 def _package(name: str) -> str:
     """The package whose modules may import each other, else the module."""
     first = name.partition(".")[0]
-    return first if first in ("cli", "demo", "contrib") else name
+    return first if first in ("board", "cli", "demo", "contrib") else name
 
 
 ALL_IMPORTS = [found for name in MODULES for found in _imports(name)]

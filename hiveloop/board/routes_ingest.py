@@ -1,0 +1,97 @@
+"""``POST /v1/ingest``: what agents send."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from .intake import MOST_BYTES, Refused, inflate, read_batch
+from .keys import Access
+from .model import NewEvent
+from .routes import Board, Failure, api, json_response, now_us, stored
+from .store.protocol import Appended
+
+__all__ = ["append_events", "body_of", "routes"]
+
+T = TypeVar("T")
+_PATIENCE = 16
+"""How many times too large a body may be and still be read to its end: a client that is cut off while it
+sends sees a broken connection instead of the answer, and would try again.
+"""
+_INLINE_BYTES = 16_384
+"""Up to this size a batch is read at once; a larger one on a thread, so that others are served meanwhile."""
+
+
+async def _ingest(board: Board, request: Request, access: Access) -> Response:
+    body = await body_of(request, MOST_BYTES)
+    batch = await _on_thread(board, body, read_batch, body, now_us(), board.settings.previews)
+    if isinstance(batch, Refused):
+        raise Failure(batch.status, batch.error, batch.message)
+    appended = await append_events(board, access.world, batch.events)
+    warnings = batch.warnings + [_new_project(slug) for slug in appended.new_projects]
+    answer = {
+        "accepted": len(batch.events),
+        "rejected": len(batch.errors),
+        "errors": batch.errors,
+        "warnings": warnings,
+    }
+    return json_response(answer, 207 if batch.errors else 200)
+
+
+def _new_project(slug: str) -> dict[str, Any]:
+    return {"event_id": "", "warning": f"project {slug!r} is new and was made", "project_slug": slug}
+
+
+async def append_events(board: Board, world: str, events: Sequence[NewEvent]) -> Appended:
+    """Store events and pass those that are new on to who listens.
+
+    Raises:
+        Failure: the store could not keep them.
+    """
+    if not events:
+        return Appended(new=[], duplicates=0, new_projects=[])
+    appended = await stored(board.store.append(world, events))
+    # At once: what waits in between could publish later numbers first.
+    board.hub.publish(appended.new)
+    return appended
+
+
+async def _on_thread(board: Board, body: bytes, work: Callable[..., T], *args: Any) -> T:
+    return work(*args) if len(body) <= _INLINE_BYTES else await board.run(work, *args)
+
+
+async def body_of(request: Request, most: int) -> bytes:
+    """Read a body, never more than `most` bytes of it into memory, and uncompress it.
+
+    Raises:
+        Failure: it is too large, or not what it says it is.
+    """
+    told = request.headers.get("content-length", "")
+    too_large = Failure(413, "payload_too_large", f"a request may have at most {most} bytes")
+    if told.isdecimal() and int(told) > most * _PATIENCE:
+        raise too_large
+    parts, size = list[bytes](), 0
+    try:
+        async for part in request.stream():
+            size += len(part)
+            if size <= most:
+                parts.append(part)
+            elif size > most * _PATIENCE:
+                raise too_large
+    except ClientDisconnect:
+        raise Failure(400, "invalid_batch", "the connection ended before the body did") from None
+    if size > most:
+        raise too_large
+    body = inflate(b"".join(parts), request.headers.get("content-encoding"), most)
+    if isinstance(body, Refused):
+        raise Failure(body.status, body.error, body.message)
+    return body
+
+
+routes = [
+    Route("/v1/ingest", api(_ingest, "ingest"), methods=["POST"]),
+]

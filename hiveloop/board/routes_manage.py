@@ -1,0 +1,230 @@
+"""What the person in front of the board may change: issues, keys, prices."""
+
+from __future__ import annotations
+
+import math
+import uuid
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from hiveloop._shape import is_dict
+
+from .keys import Access, KeyKind
+from .model import NewEvent
+from .queries._clock import iso
+from .routes import Board, Failure, api, json_response, now_us, stored
+from .routes_ingest import append_events, body_of
+from .store.protocol import Reader, Row
+
+__all__ = ["routes"]
+
+_MOST_BYTES = 65_536
+_LONGEST = 256
+_DONE = {"resolve": "resolved", "reopen": "reported", "dismiss": "dismissed"}
+_WORDS = {"resolved": "resolved", "reported": "reopened", "dismissed": "dismissed"}
+
+
+async def _object(request: Request) -> dict[str, Any]:
+    """Return the JSON object that a request carries; empty when it carries nothing."""
+    body = await body_of(request, _MOST_BYTES)
+    given: object
+    try:
+        given = msgspec.json.decode(body) if body.strip() else {}
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        given = None
+    if not is_dict(given):
+        raise Failure(400, "validation_error", "the body must be a JSON object")
+    return given
+
+
+# -- issues -----------------------------------------------------------------------------------
+
+
+async def _change_issue(board: Board, request: Request, access: Access) -> Response:
+    agent_id, key = request.path_params["agent_id"], request.path_params["issue_key"]
+    action = _DONE.get(request.path_params["action"])
+    if action is None:
+        raise Failure(404, "not_found", f"an issue can be told to {', '.join(_DONE)}")
+    found = await board.read(_issue, access.world, agent_id, key)
+    if found is None:
+        raise Failure(404, "not_found", "there is no such issue")
+    await append_events(board, access.world, [_issue_event(found, action)])
+    return json_response({"agent_id": agent_id, "issue_key": found["issue_key"], "action": action})
+
+
+async def _resolve_all(board: Board, request: Request, access: Access) -> Response:
+    agent_id = request.path_params["agent_id"]
+    issues = await board.read(_open_issues, access.world, agent_id)
+    for start in range(0, len(issues), 500):
+        events = [_issue_event(issue, "resolved") for issue in issues[start : start + 500]]
+        await append_events(board, access.world, events)
+    return json_response({"agent_id": agent_id, "resolved": len(issues)})
+
+
+def _issue(reader: Reader, world: str, agent_id: str, key: str) -> Row | None:
+    sql = "SELECT * FROM issues WHERE world = ? AND agent_id = ? AND (issue_key = ? OR issue_id = ?)"
+    rows = reader.rows(sql, (world, agent_id, key, key))
+    return rows[0] if rows else None
+
+
+def _open_issues(reader: Reader, world: str, agent_id: str) -> list[Row]:
+    sql = "SELECT * FROM issues WHERE world = ? AND agent_id = ? AND is_open = 1"
+    return reader.rows(sql, (world, agent_id))
+
+
+def _issue_event(issue: Mapping[str, Any], action: str) -> NewEvent:
+    """The event that changes an issue: it is kept as what agents send is, so a rebuild knows it too."""
+    now = now_us()
+    summary = str(issue["summary"] or issue["issue_key"])
+    data: dict[str, Any] = {"summary": summary, "action": action, "category": issue["category"]}
+    data.update(severity=issue["severity"], issue_id=issue["issue_id"], by="board")
+    payload = {
+        "kind": "issue",
+        "summary": summary,
+        "data": {key: value for key, value in data.items() if value is not None},
+        "tags": ["issue", _WORDS[action], "board"],
+    }
+    return NewEvent(
+        event_id=str(uuid.uuid4()),
+        # After every event about it that is known, also where the agent's clock is ahead.
+        ts_us=max(now, int(issue["last_us"] or 0) + 1),
+        received_us=now,
+        agent_id=str(issue["agent_id"]),
+        event_type="custom",
+        environment=str(issue["environment"] or "production"),
+        project=str(issue["project"] or ""),
+        kind="issue",
+        payload=msgspec.json.encode(payload).decode(),
+    )
+
+
+# -- keys -------------------------------------------------------------------------------------
+
+
+async def _keys(board: Board, _request: Request, _: Access) -> Response:
+    rows = await board.run(board.keyring.shown)
+    return json_response({"data": [_shown_key(row) for row in rows]})
+
+
+def _shown_key(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "key_id": row["key_id"],
+        "key_prefix": row["prefix"],
+        "key_type": row["kind"],
+        "label": row["name"],
+        "created_at": iso(row["created_us"]),
+        "last_used_at": iso(row["last_used_us"]),
+        "revoked_at": iso(row["revoked_us"]),
+        "is_active": row["revoked_us"] is None,
+    }
+
+
+async def _add_key(board: Board, request: Request, _: Access) -> Response:
+    given = await _object(request)
+    kind = given.get("key_type", "live")
+    if kind not in tuple(KeyKind):
+        raise Failure(400, "validation_error", "key_type must be live, test or read")
+    label = _label(given.get("label"))
+    key_id, key, done = board.keyring.add(KeyKind(kind), label)
+    await stored(done)
+    board.keyring.forget()
+    told = {"key_id": key_id, "key_type": kind, "label": label, "raw_key": key}
+    return json_response(told, 201)
+
+
+def _label(given: object) -> str:
+    return given.replace("\x00", "")[:_LONGEST] if isinstance(given, str) else ""
+
+
+async def _revoke_key(board: Board, request: Request, _: Access) -> Response:
+    revoked = await stored(board.keyring.revoke(request.path_params["key_id"]))
+    board.keyring.forget()
+    if not revoked:
+        raise Failure(404, "not_found", "there is no such key, or it was revoked before")
+    return Response(status_code=204)
+
+
+# -- prices -----------------------------------------------------------------------------------
+
+
+async def _set_price(board: Board, request: Request, _: Access) -> Response:
+    given = await _object(request)
+    model = _model(given.get("model") or request.path_params.get("model"))
+    since = given.get("valid_from_us", 0)
+    if not isinstance(since, int) or isinstance(since, bool) or not 0 <= since < 2**62:
+        raise Failure(400, "validation_error", "valid_from_us must be a time in microseconds")
+    prices = [_price(given, name) for name in ("input_usd", "output_usd")]
+    provider = _label(given.get("provider")) or None
+    sql = (
+        "INSERT INTO prices (model, valid_from_us, input_usd, output_usd, provider, source, updated_us)"
+        " VALUES (?, ?, ?, ?, ?, 'user', ?) ON CONFLICT (model, valid_from_us) DO UPDATE SET"
+        " input_usd = excluded.input_usd, output_usd = excluded.output_usd, provider = excluded.provider,"
+        " source = excluded.source, updated_us = excluded.updated_us"
+    )
+    await stored(board.store.manage(sql, (model, since, *prices, provider, now_us())))
+    return json_response({"model": model, "input_usd": prices[0], "output_usd": prices[1]})
+
+
+async def _remove_price(board: Board, request: Request, _: Access) -> Response:
+    model = _model(request.path_params["model"])
+    if not await stored(board.store.manage("DELETE FROM prices WHERE model = ?", (model,))):
+        raise Failure(404, "not_found", "there is no price for that model")
+    return Response(status_code=204)
+
+
+def _model(given: object) -> str:
+    name = _label(given).strip().lower()
+    if not name:
+        raise Failure(400, "validation_error", "model must be the name of a model, or its beginning")
+    return name
+
+
+def _price(given: Mapping[str, Any], name: str) -> float:
+    value = given.get(name)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise Failure(400, "validation_error", f"{name} must be US dollars per million tokens")
+    if not math.isfinite(value) or not 0 <= value <= 1e6:
+        raise Failure(400, "validation_error", f"{name} must be between 0 and 1000000")
+    return float(value)
+
+
+# -- the board itself -------------------------------------------------------------------------
+
+
+async def _about(board: Board, request: Request, access: Access) -> Response:
+    """Tell the pages where agents report to; the key only to who may manage."""
+    from hiveloop._version import __version__
+
+    told = {
+        "version": __version__,
+        "endpoint": board.settings.endpoint or str(request.base_url).rstrip("/"),
+        "api_key": board.settings.api_key if access.may_manage else None,
+        "world": access.world,
+        "can_manage": access.may_manage,
+        "previews": board.settings.previews,
+        "started_at": iso(board.started_us),
+        "server_time": iso(now_us()),
+        "size_bytes": await board.run(board.store.size_bytes),
+        "listeners": board.hub.listeners,
+        "last_seq": board.hub.seq,
+    }
+    return json_response(told)
+
+
+_ISSUE = "/v1/agents/{agent_id:path}/issues/"
+routes = [
+    Route("/v1/board", api(_about), methods=["GET"]),
+    Route(_ISSUE + "resolve-all", api(_resolve_all, "manage"), methods=["POST"]),
+    Route(_ISSUE + "{issue_key:path}/{action}", api(_change_issue, "manage"), methods=["POST"]),
+    Route("/v1/api-keys", api(_keys, "manage"), methods=["GET"]),
+    Route("/v1/api-keys", api(_add_key, "manage"), methods=["POST"]),
+    Route("/v1/api-keys/{key_id}", api(_revoke_key, "manage"), methods=["DELETE"]),
+    Route("/v1/admin/pricing", api(_set_price, "manage"), methods=["POST", "PUT"]),
+    Route("/v1/admin/pricing/{model:path}", api(_set_price, "manage"), methods=["PUT"]),
+    Route("/v1/admin/pricing/{model:path}", api(_remove_price, "manage"), methods=["DELETE"]),
+]

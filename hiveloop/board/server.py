@@ -1,0 +1,192 @@
+"""Run a board: the socket, the server, and a clean end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import threading
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Sequence
+from types import FrameType
+
+import uvicorn
+
+from hiveloop._guard import logger
+
+from .app import create_app
+from .routes import Settings
+from .store.protocol import Store
+
+__all__ = ["BoardServer", "PortTakenError", "endpoint_of", "listen"]
+
+FIRST_PORT = 8787
+_PORTS = 50
+_GRACE_SECONDS = 1
+_BACKLOG = 2_048
+Started = Callable[[], Awaitable[None]]
+
+
+class PortTakenError(Exception):
+    """No port could be had; the message says which."""
+
+
+def listen(host: str = "127.0.0.1", port: int | None = None) -> socket.socket:
+    """Return a listening socket.
+
+    Args:
+        host: address to listen on.
+        port: 0 for any; None for 8787 or the next one that is free.
+
+    Raises:
+        PortTakenError: it is taken, or the address is not of this machine.
+    """
+    ports = range(FIRST_PORT, FIRST_PORT + _PORTS) if port is None else (port,)
+    reason = ""
+    for candidate in ports:
+        try:
+            return _bound(host, candidate)
+        except OSError as error:
+            reason = error.strerror or str(error)
+    shown = f"{ports[0]} to {ports[-1]}" if port is None else str(port)
+    raise PortTakenError(f"cannot listen on {host} port {shown}: {reason}")
+
+
+def _bound(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    found = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        if os.name == "posix":  # elsewhere it would let two boards share a port
+            found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        found.bind((host, port))
+        found.listen(_BACKLOG)
+    except OSError:
+        found.close()
+        raise
+    return found
+
+
+def endpoint_of(listening: socket.socket) -> str:
+    """Return the address by which programs of this machine reach a listening socket."""
+    host, port = listening.getsockname()[:2]
+    if host in ("0.0.0.0", "::", ""):  # noqa: S104 - compared, not bound
+        host = "127.0.0.1"
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+class _Server(uvicorn.Server):
+    """Says when it answers, and ends on the usual signals, whatever else they mean for the process."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.answers = asyncio.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.answers.set()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None]:
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+
+        def end(number: int, frame: FrameType | None) -> None:
+            self.handle_exit(number, frame)
+
+        before = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+class BoardServer:
+    """A board that answers on a socket.
+
+    Args:
+        store: where events are kept; closed by the caller, after the server has ended.
+        settings: how it is run.
+        listening: the socket; closed when the server ends.
+    """
+
+    def __init__(self, store: Store, settings: Settings, listening: socket.socket) -> None:
+        self.endpoint = endpoint_of(listening)
+        self._socket = listening
+        self._started = threading.Event()
+        self._thread: threading.Thread | None = None
+        config = uvicorn.Config(
+            create_app(store, settings),
+            http="h11",
+            ws="websockets-sansio",
+            ws_max_size=65_536,
+            log_config=None,
+            log_level="warning",
+            access_log=False,
+            server_header=False,
+            lifespan="on",
+            timeout_graceful_shutdown=_GRACE_SECONDS,
+            timeout_keep_alive=75,  # longer than SDKs keep a connection, so that they are the ones who close
+        )
+        self._server = _Server(config)
+
+    # -- in the foreground --------------------------------------------------------------------
+
+    def run(self, beside: Sequence[Started] = ()) -> None:
+        """Answer until SIGINT or SIGTERM comes, or `stop` is called.
+
+        Args:
+            beside: what to do once the server answers; cancelled at its end.
+        """
+        asyncio.run(self._run(beside))
+
+    async def _run(self, beside: Sequence[Started]) -> None:
+        serving = asyncio.create_task(self._server.serve(sockets=[self._socket]))
+        answering = asyncio.create_task(self._server.answers.wait())
+        try:
+            await asyncio.wait((serving, answering), return_when=asyncio.FIRST_COMPLETED)
+            self._started.set()
+            async with _meanwhile(beside if answering.done() else ()):
+                await serving
+        finally:
+            self._started.set()
+            answering.cancel()
+
+    def stop(self) -> None:
+        """Have the server end; any thread."""
+        self._server.should_exit = True
+
+    # -- on a thread --------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Answer on a thread of its own, and return when the server does.
+
+        Raises:
+            RuntimeError: it could not start; the log says why.
+        """
+        self._thread = threading.Thread(target=self.run, name="hiveloop-board", daemon=True)
+        self._thread.start()
+        self._started.wait()
+        if not self._server.started:
+            raise RuntimeError("the board did not start")
+        logger.debug("hiveloop board: answers at %s", self.endpoint)
+
+    def join(self) -> None:
+        """End the server and wait for it."""
+        self.stop()
+        if self._thread is not None:
+            self._thread.join()
+
+
+@contextlib.asynccontextmanager
+async def _meanwhile(works: Sequence[Started]) -> AsyncGenerator[None]:
+    """Do things beside the block, and end them with it."""
+    tasks = [asyncio.ensure_future(start()) for start in works]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,0 +1,289 @@
+"""What ``hiveloop board`` does once its arguments are understood."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import socket
+import sys
+import threading
+import webbrowser
+from collections.abc import Generator
+from pathlib import Path
+from typing import NamedTuple
+
+from hiveloop.board.folder import BusyError, DataFolder, default_folder
+from hiveloop.board.handover import Offer
+from hiveloop.board.keyring import Keyring
+from hiveloop.board.keys import KeyKind
+from hiveloop.board.routes import Settings
+from hiveloop.board.routes_pages import LINK_PATH
+from hiveloop.board.security import Hosts, Sessions
+from hiveloop.board.server import BoardServer, PortTakenError, Started, endpoint_of, listen
+from hiveloop.board.store.protocol import Store, StoreError
+from hiveloop.board.store.retention import Retention
+from hiveloop.board.store.sqlite import SqliteStore
+
+__all__ = ["CannotRunError", "Choices", "perform"]
+
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")
+_END_SECONDS = 1.0
+_DAY_US = 86_400_000_000
+
+
+class CannotRunError(Exception):
+    """The board cannot run; the message says why and what helps."""
+
+
+class Choices(NamedTuple):
+    """What the user chose."""
+
+    host: str
+    port: int | None
+    remote: bool
+    names: tuple[str, ...]
+    data: Path | None
+    days: float
+    gigabytes: float
+    previews: bool
+    browser: bool
+    command: tuple[str, ...]
+    once: bool
+    certain: bool
+
+
+def perform(action: str | None, choices: Choices) -> int:
+    """Run the board, or do one thing to its data; return the exit code.
+
+    Raises:
+        CannotRunError: it cannot be done.
+        OSError: the data folder cannot be used.
+    """
+    folder = DataFolder(choices.data or default_folder())
+    match action:
+        case "link":
+            return _link(folder)
+        case "rebuild":
+            return _rebuild(folder, choices)
+        case "wipe":
+            return _wipe(folder, choices)
+        case _:
+            return _serve(folder, choices)
+
+
+# -- one thing --------------------------------------------------------------------------------
+
+
+def _link(folder: DataFolder) -> int:
+    try:
+        folder.take()
+    except BusyError as busy:
+        if busy.running is None:
+            raise CannotRunError("the board is just starting: try again") from None
+        print(_link_to(busy.running.endpoint, folder.secret()))
+        return 0
+    folder.release()
+    raise CannotRunError(f"no board runs with the data in {folder.path}: start one with hiveloop board")
+
+
+def _rebuild(folder: DataFolder, choices: Choices) -> int:
+    with _alone(folder), _store(folder, choices) as store:
+        print(f"{store.rebuild().result():,} events folded again")
+    return 0
+
+
+def _wipe(folder: DataFolder, choices: Choices) -> int:
+    with _alone(folder):
+        if not choices.certain and not _agreed(folder):
+            print("Nothing was removed.")
+            return 1
+        removed = folder.wipe()
+    print("Wiped." if removed else "There was nothing to wipe.")
+    return 0
+
+
+def _agreed(folder: DataFolder) -> bool:
+    if not sys.stdin.isatty():
+        raise CannotRunError("wipe removes all events: add --yes to say that this is meant")
+    answer = input(f"Remove all events in {folder.database}? Type yes: ")
+    return answer.strip().lower() == "yes"
+
+
+@contextlib.contextmanager
+def _alone(folder: DataFolder) -> Generator[None]:
+    """Keep other boards away from the folder.
+
+    Raises:
+        CannotRunError: one uses it.
+    """
+    try:
+        folder.take()
+    except BusyError as busy:
+        if busy.running is None:
+            raise CannotRunError(f"another board uses {folder.path}") from None
+        link = _link_to(busy.running.endpoint, folder.secret())
+        raise CannotRunError(
+            f"a board runs already, at {busy.running.endpoint} (process {busy.running.pid})\n"
+            f"Open it in a browser, once: {link}\n"
+            "For a second one, give it another folder with --data"
+        ) from None
+    try:
+        yield
+    finally:
+        folder.release()
+
+
+@contextlib.contextmanager
+def _store(folder: DataFolder, choices: Choices) -> Generator[Store]:
+    retention = Retention(
+        max_age_us=int(choices.days * _DAY_US), max_bytes=int(choices.gigabytes * 1_000_000_000)
+    )
+    try:
+        store = SqliteStore(folder.database, retention=retention)
+    except StoreError as error:
+        raise CannotRunError(str(error)) from error
+    try:
+        yield store
+    finally:
+        store.close()
+
+
+# -- the board --------------------------------------------------------------------------------
+
+
+def _serve(folder: DataFolder, choices: Choices) -> int:
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(_alone(folder))
+        try:
+            listening = listen(choices.host, choices.port)
+        except PortTakenError as error:
+            raise CannotRunError(str(error)) from None
+        stack.callback(listening.close)
+        store = stack.enter_context(_store(folder, choices))
+        return _answer(folder, choices, listening, store, stack)
+
+
+def _answer(
+    folder: DataFolder,
+    choices: Choices,
+    listening: socket.socket,
+    store: Store,
+    stack: contextlib.ExitStack,
+) -> int:
+    endpoint, key = endpoint_of(listening), folder.key()
+    _, _, done = Keyring(store).add(KeyKind.LIVE, "first key", key)
+    done.result()
+    settings = Settings(
+        secret=folder.secret(),
+        endpoint=endpoint,
+        api_key=key,
+        hosts=Hosts((*choices.names, choices.host), remote=choices.remote),
+        previews=choices.previews,
+    )
+    server = BoardServer(store, settings, listening)
+    folder.announce(endpoint)
+    offer = stack.enter_context(Offer(endpoint, key))
+    program = _Program(choices.command, endpoint, key, server if choices.once else None)
+
+    async def greet() -> None:
+        link = _link_to(endpoint, folder.secret())
+        print(_greeting(folder, choices, endpoint, key, link, offer.standing), flush=True)
+        if choices.browser:
+            _open_browser(link)
+
+    works: list[Started] = [greet, program.run] if choices.command else [greet]
+    server.run(works)
+    print("The board has stopped.", flush=True)
+    return program.code if choices.once else 0
+
+
+def _link_to(endpoint: str, secret: bytes) -> str:
+    return f"{endpoint}{LINK_PATH}?token={Sessions(secret).new_link_token()}"
+
+
+def _greeting(
+    folder: DataFolder, choices: Choices, endpoint: str, key: str, link: str, standing: bool
+) -> str:
+    found = (
+        "Programs of yours on this machine need no key: hiveloop.init() finds this board.\n"
+        if standing
+        else "hiveloop.init() without a key reports to the board that was started first.\n"
+    )
+    remote = (
+        "Other machines can reach this board. Put a reverse proxy with TLS before it: keys and events travel"
+        " in the clear.\n"
+        if choices.remote and choices.host not in _LOOPBACK
+        else ""
+    )
+    return (
+        f"HiveBoard at {endpoint}, data in {folder.path}\n\n"
+        f"    import hiveloop\n"
+        f'    hb = hiveloop.init("{key}", endpoint="{endpoint}")\n\n'
+        f"{found}{remote}"
+        f"Open it in a browser, once: {link}\n"
+        "Ctrl-C stops.\n"
+    )
+
+
+def _open_browser(link: str) -> None:
+    """Open a browser if there is a screen; never wait for it."""
+    screen = sys.platform in ("win32", "darwin") or bool(
+        os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
+    )
+    if screen and sys.stdout.isatty():
+        threading.Thread(target=webbrowser.open, args=(link,), name="hiveloop-browser", daemon=True).start()
+
+
+class _Program:
+    """A program that reports to the board.
+
+    Args:
+        command: the program and its arguments.
+        endpoint: what it finds in ``HIVELOOP_ENDPOINT``.
+        key: what it finds in ``HIVELOOP_API_KEY``.
+        ends: the server to stop when the program has ended; None to let it go on.
+
+    Attributes:
+        code: exit code of the program, as shells tell it.
+    """
+
+    def __init__(self, command: tuple[str, ...], endpoint: str, key: str, ends: BoardServer | None) -> None:
+        self.code = 0
+        self._command = command
+        self._environment = {**os.environ, "HIVELOOP_ENDPOINT": endpoint, "HIVELOOP_API_KEY": key}
+        self._ends = ends
+
+    async def run(self) -> None:
+        """Run it to its end; stop it when this is cancelled."""
+        try:
+            process = await asyncio.create_subprocess_exec(*self._command, env=self._environment)
+        except OSError as error:
+            self._ended(127, f"{self._command[0]} cannot be started: {error.strerror}")
+            return
+        try:
+            code = await process.wait()
+        except asyncio.CancelledError:
+            await _stop(process)
+            raise
+        shown = 128 - code if code < 0 else code
+        self._ended(shown, f"{self._command[0]} has ended with exit code {shown}.")
+
+    def _ended(self, code: int, message: str) -> None:
+        self.code = code
+        if self._ends is not None:
+            self._ends.stop()
+            if code == 127:
+                print(f"hiveloop board: {message}", file=sys.stderr)
+            return
+        print(f"{message} The board goes on; Ctrl-C stops it.", flush=True)
+
+
+async def _stop(process: asyncio.subprocess.Process) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        process.terminate()
+        try:
+            await asyncio.wait_for(process.wait(), _END_SECONDS)
+        except TimeoutError:
+            process.kill()
+            await process.wait()
