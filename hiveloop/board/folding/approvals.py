@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Iterable, Sequence
 
 import msgspec
 
@@ -60,7 +61,7 @@ def approval_of(world: str, facts: Facts) -> Approval | None:
 
 
 def paired(rows: Sequence[Approval], end_us: int | None) -> list[Approval]:
-    """Pair the decisions of one agent, task and run with its requests.
+    """Pair the decisions of one run (or of one agent outside any task) with its requests.
 
     A decision closes the request that is its parent; else the oldest that is open when it comes. One that
     came too early by the clock closes the oldest left: clocks of two processes differ, decisions do not
@@ -78,7 +79,7 @@ def paired(rows: Sequence[Approval], end_us: int | None) -> list[Approval]:
         row.is_open = 0
     loose = [row for row in decisions if not _decide(requests.get(row.parent_event_id or ""), row)]
     for early in (False, True):
-        loose = [row for row in loose if not _decide(_oldest(requests, row, early), row)]
+        loose = _matched(requests.values(), loose, early)
     for request in requests.values():
         if request.decided_us is None:
             request.decision = request.decided_by = None
@@ -86,11 +87,16 @@ def paired(rows: Sequence[Approval], end_us: int | None) -> list[Approval]:
     return ordered
 
 
-def _oldest(requests: dict[str, Approval], decision: Approval, early: bool) -> Approval | None:
-    for request in requests.values():
-        if request.decided_us is None and (early or request.at_us <= decision.at_us):
-            return request
-    return None
+def _matched(requests: Iterable[Approval], decisions: list[Approval], early: bool) -> list[Approval]:
+    """Give each decision the oldest open request; return those that found none."""
+    waiting = deque(request for request in requests if request.decided_us is None)
+    left: list[Approval] = []
+    for decision in decisions:
+        if waiting and (early or waiting[0].at_us <= decision.at_us):
+            _decide(waiting.popleft(), decision)
+        else:
+            left.append(decision)
+    return left
 
 
 def _decide(request: Approval | None, decision: Approval) -> bool:

@@ -15,8 +15,8 @@ FIVE_MINUTES_US = 300_000_000
 HOUR_US = 3_600_000_000
 DAY_US = 24 * HOUR_US
 
-Admit = Callable[[int, str, str], str]
-"""Return the name to count under, for the start of a day, a subject and a name."""
+Admit = Callable[[str, int, str, str], str]
+"""Return the name to count under, for a world, the start of a day, a subject and a name."""
 
 _I = numbers("roll_5m")
 _EVENTS, _HEARTBEATS, _ERRORS = _I["events"], _I["heartbeats"], _I["errors"]
@@ -91,7 +91,7 @@ class Rollups:
         """Fold one event."""
         event = facts.event
         ts = event.ts_us
-        task_type = event.task_type and self._admit(day_of(ts), "task", event.task_type)
+        task_type = event.task_type and self._admit(world, day_of(ts), "task", event.task_type)
         place = (event.agent_id, event.project, event.environment, task_type)
         row = self.fine.at((world, ts - ts % FIVE_MINUTES_US, *place))
         if event.event_type == "heartbeat":
@@ -127,7 +127,7 @@ class Rollups:
     def _fold_action_end(self, world: str, facts: Facts) -> None:
         event = facts.event
         hour = event.ts_us - event.ts_us % HOUR_US
-        name = facts.label and self._admit(day_of(hour), "action", facts.label)
+        name = facts.label and self._admit(world, day_of(hour), "action", facts.label)
         row = self.actions.at((world, hour, event.agent_id, event.project, event.environment, name or ""))
         row[_A["actions"]] += 1
         row[_A["failed"]] += event.event_type == "action_failed"
@@ -141,8 +141,8 @@ class Rollups:
         _fold_usage(fine, call)
         event = facts.event
         hour = event.ts_us - event.ts_us % HOUR_US
-        model = call.model and self._admit(day_of(hour), "model", call.model)
-        name = call.name and self._admit(day_of(hour), "call", call.name)
+        model = call.model and self._admit(world, day_of(hour), "model", call.model)
+        name = call.name and self._admit(world, day_of(hour), "call", call.name)
         row = self.calls.at((world, hour, *place, model, name))
         row[_C["calls"]] += 1
         _fold_tokens(row, _C, call)

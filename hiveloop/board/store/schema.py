@@ -339,7 +339,8 @@ _ACTIONS = Table(
 _APPROVALS = Table(
     "approvals",
     "One row per request and one per decision. A decision closes the request it names as its parent, "
-    "else the oldest open one of the same agent, task and run. Show rows with role = 'request'.",
+    "else the oldest open one of the same run (outside tasks: of the same agent). "
+    "Show rows with role = 'request'.",
     (
         _WORLD,
         _key("event_id", "event of the request or decision"),
@@ -361,7 +362,7 @@ _APPROVALS = Table(
         _set("is_open", "request: 1 while nobody decided and its run has not ended since", "int"),
     ),
     (
-        Index("world, agent_id, task_id, run_id, at_us"),
+        Index("world, task_id, run_id"),
         Index("world, at_us", "is_open = 1"),
     ),
 )

@@ -1,0 +1,269 @@
+"""The store in one SQLite file: the default, for one board on one machine."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+import threading
+import time
+from collections.abc import Generator, Iterable, Sequence
+from concurrent.futures import Future
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import Any
+
+from hiveloop.board.model import NewEvent
+
+from .ledger import Ledger
+from .names import MOST_NAMES
+from .protocol import (
+    Appended,
+    Pruned,
+    Reader,
+    Row,
+    Store,
+    StoreClosedError,
+    StoreError,
+    StoreFullError,
+    Value,
+)
+from .pruning import prune
+from .rebuild import rebuild
+from .retention import Retention
+from .schema import SCHEMA_VERSION
+from .statements import Dialect
+from .writer import Writer
+
+__all__ = ["SqliteStore"]
+
+_CACHE_KIB = 65_536
+_READER_CACHE_KIB = 8_192
+_MMAP_BYTES = 256 * 1024**2
+_CHECKPOINT_PAGES = 4_000
+_MOST_READERS = 8
+_BUSY_SECONDS = 10.0
+_FULL = 13
+"""SQLITE_FULL, for databases that cannot grow."""
+_IO_ERROR = 10
+_SPARE_BYTES = 1024**2
+
+
+class _Connection:
+    """The writing connection."""
+
+    dialect: Dialect = "sqlite"
+    errors: tuple[type[Exception], ...] = (sqlite3.Error,)
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._db = sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+        for pragma in (
+            "journal_mode = WAL",
+            "synchronous = FULL",
+            f"cache_size = -{_CACHE_KIB}",
+            f"mmap_size = {_MMAP_BYTES}",
+            f"wal_autocheckpoint = {_CHECKPOINT_PAGES}",
+            "journal_size_limit = 67108864",
+            "temp_store = MEMORY",
+        ):
+            self._db.execute(f"PRAGMA {pragma}").fetchall()
+        self._version = self._data_version()
+
+    def _data_version(self) -> int:
+        return int(self._db.execute("PRAGMA data_version").fetchone()[0])
+
+    def begin(self) -> None:
+        self._db.execute("BEGIN IMMEDIATE")
+
+    def commit(self) -> None:
+        self._db.execute("COMMIT")
+
+    def rollback(self) -> None:
+        if self._db.in_transaction:
+            try:
+                self._db.execute("ROLLBACK")
+            except sqlite3.Error:  # SQLite has rolled back by itself
+                return
+
+    def rows(self, sql: str, args: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        return self._db.execute(sql, args).fetchall()
+
+    def run(self, sql: str, args: Sequence[Any] = ()) -> int:
+        return self._db.execute(sql, args).rowcount
+
+    def many(self, sql: str, rows: Iterable[Sequence[Any]]) -> None:
+        self._db.executemany(sql, rows)
+
+    def announce(self, last_seq: int) -> None:
+        """Nobody else listens: one process, one file."""
+
+    def others_wrote(self) -> bool:
+        version, self._version = self._version, self._data_version()
+        return version != self._version
+
+    def explain(self, error: Exception) -> StoreError:
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        free = shutil.disk_usage(self._path.parent).free
+        if code == _FULL or (code == _IO_ERROR and free < _SPARE_BYTES):
+            return StoreFullError(f"no space left for {self._path}: {error}")
+        return StoreError(f"{self._path}: {error}")
+
+    def size_bytes(self) -> int:
+        pages, free, size = (
+            int(self._db.execute(f"PRAGMA {name}").fetchone()[0])
+            for name in ("page_count", "freelist_count", "page_size")
+        )
+        return (pages - free) * size
+
+    def tidy(self) -> None:
+        self._db.execute("PRAGMA optimize").fetchall()
+
+    def close(self) -> None:
+        self._db.close()
+
+
+class _Reader:
+    """A reading connection; each use is one snapshot."""
+
+    def __init__(self, path: Path) -> None:
+        uri = f"{path.absolute().as_uri()}?mode=ro"
+        self._db = sqlite3.connect(
+            uri, uri=True, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
+        )
+        self._db.execute(f"PRAGMA cache_size = -{_READER_CACHE_KIB}")
+        self._db.execute(f"PRAGMA mmap_size = {_MMAP_BYTES}").fetchall()
+
+    def rows(self, sql: str, args: Sequence[Value] = ()) -> list[Row]:
+        cursor = self._db.execute(sql, args)
+        names = [column[0] for column in cursor.description]
+        return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+
+    def begin(self) -> None:
+        self._db.execute("BEGIN")
+
+    def end(self) -> None:
+        if self._db.in_transaction:
+            self._db.execute("ROLLBACK")
+
+    def close(self) -> None:
+        self._db.close()
+
+
+class SqliteStore:
+    """Events and tables in a file, written by one thread.
+
+    A commit is on disk before its future resolves (write-ahead log, ``synchronous = FULL``).
+
+    Args:
+        path: the file; it and its folder are made when missing, readable by their owner only.
+        retention: how much `prune` leaves.
+        most_names: how many models, tools and calls of a day rollups tell apart.
+
+    Raises:
+        StoreError: the file is no database, or one of a newer board.
+    """
+
+    def __init__(
+        self, path: Path | str, *, retention: Retention | None = None, most_names: int = MOST_NAMES
+    ) -> None:
+        self.path = Path(path)
+        self._retention = retention or Retention()
+        self._idle: list[_Reader] = []
+        self._lent = threading.BoundedSemaphore(_MOST_READERS)
+        self._lock = threading.Lock()
+        self._closed = False
+        _make_private(self.path)
+        self._writer = Writer(self._connect(), most_names)
+
+    def _connect(self) -> _Connection:
+        try:
+            connection = _Connection(self.path)
+            _prepare(connection)
+        except sqlite3.Error as error:
+            raise StoreError(f"cannot open {self.path}: {error}") from error
+        return connection
+
+    def append(self, world: str, events: Sequence[NewEvent]) -> Future[Appended]:
+        """See `Store`."""
+        return self._writer.append(world, events)
+
+    def reader(self) -> AbstractContextManager[Reader]:
+        """See `Store`. At most eight are lent at a time; more callers wait."""
+        return self._lend()
+
+    @contextmanager
+    def _lend(self) -> Generator[Reader]:
+        with self._lent:
+            reader = self._take()
+            try:
+                reader.begin()
+                yield reader
+            except sqlite3.Error as error:
+                raise StoreError(f"{self.path}: {error}") from error
+            finally:
+                reader.end()
+                self._give_back(reader)
+
+    def _take(self) -> _Reader:
+        with self._lock:
+            if self._closed:
+                raise StoreClosedError("the store is closed")
+            if self._idle:
+                return self._idle.pop()
+        return _Reader(self.path)
+
+    def _give_back(self, reader: _Reader) -> None:
+        with self._lock:
+            if not self._closed:
+                self._idle.append(reader)
+                return
+        reader.close()
+
+    def manage(self, sql: str, args: Sequence[Value] = ()) -> Future[int]:
+        """See `Store`."""
+        return self._writer.call(lambda ledger: ledger.db.run(sql, args), forgets=True)
+
+    def rebuild(self) -> Future[int]:
+        """See `Store`."""
+        return self._writer.call(rebuild, forgets=True)
+
+    def prune(self, now_us: int) -> Future[Pruned]:
+        """See `Store`. Long work is done in steps, with appends in between."""
+        return prune(self._writer, self._retention, now_us)
+
+    def size_bytes(self) -> int:
+        """See `Store`."""
+        sizes = (self.path.with_name(self.path.name + suffix) for suffix in ("", "-wal"))
+        return sum(path.stat().st_size for path in sizes if path.exists())
+
+    def close(self) -> None:
+        """See `Store`."""
+        self._writer.close()
+        with self._lock:
+            self._closed = True
+            idle, self._idle = self._idle, []
+        for reader in idle:
+            reader.close()
+
+
+_: type[Store] = SqliteStore
+
+
+def _make_private(path: Path) -> None:
+    """Make the file before SQLite does, so that nobody else can read it at any moment."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+
+
+def _prepare(connection: _Connection) -> None:
+    """Make the tables of a new file; refuse those of a newer board."""
+    connection.begin()
+    ledger = Ledger(connection)
+    if not connection.rows("SELECT 1 FROM sqlite_master WHERE name = 'meta'"):
+        ledger.create(time.time_ns() // 1000)
+    version = int(ledger.meta("schema_version") or 0)
+    connection.commit()
+    if version != SCHEMA_VERSION:
+        connection.close()
+        raise StoreError(f"the database has version {version}, this board knows {SCHEMA_VERSION}")
