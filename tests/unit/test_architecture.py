@@ -21,8 +21,8 @@ import hiveloop.transports
 
 PACKAGE = Path(hiveloop.__file__).parent
 
-# From the bottom up. A module imports modules of the layers below its own, and none beside it. The names
-# of whole packages stand for all modules in them, which may import each other.
+# From the bottom up. A module imports modules of the layers below its own, and none beside it. The name of
+# a package stands for all modules in it that are not named themselves; those may import each other.
 LAYERS = (
     ("_version", "errors", "stats", "_shape", "_guard", "_clock", "_backoff", "_ids", "_exit"),
     ("events", "_freeze", "_scope"),
@@ -48,7 +48,15 @@ LAYERS = (
     ("testing",),
     ("_pytest_plugin", "contrib"),
     ("",),  # hiveloop itself: the names that users see
-    ("demo", "board"),
+    ("demo",),
+    # The board, above everything that users import, so that nothing of the SDK can need it.
+    ("board.model", "board.status", "board.prices", "board.keys", "board.security", "board.store.schema"),
+    ("board.intake", "board.handover", "board.folder", "board.store.protocol"),
+    ("board.folding", "board.otlp", "board.keyring"),
+    ("board.store", "board.traces"),
+    ("board.queries",),
+    ("board.live",),
+    ("board",),  # routes, server, what runs beside them
     ("cli",),
     ("__main__",),
 )
@@ -171,10 +179,9 @@ def _layer(name: str) -> int:
     return _layer(package)
 
 
-def _package(name: str) -> str:
-    """The package whose modules may import each other, else the module."""
-    first = name.partition(".")[0]
-    return first if first in ("board", "cli", "demo", "contrib") else name
+def _home(name: str) -> str:
+    """The name in the layers that stands for a module: its own, else that of a package around it."""
+    return name if any(name in layer for layer in LAYERS) else _home(name.rpartition(".")[0])
 
 
 ALL_IMPORTS = [found for name in MODULES for found in _imports(name)]
@@ -215,7 +222,7 @@ def test_imports_go_downward() -> None:
         found
         for found in ALL_IMPORTS
         if found.when == "loaded"
-        and _package(found.importer) != _package(found.imported)
+        and _home(found.importer) != _home(found.imported)
         and _layer(found.imported) >= _layer(found.importer)
     ]
     assert not wrong, "\n".join(map(_shown, wrong))
@@ -226,7 +233,7 @@ def test_imports_inside_functions_go_downward_but_for_the_ones_with_a_reason() -
         (found.importer, found.imported): found
         for found in ALL_IMPORTS
         if found.when == "called"
-        and _package(found.importer) != _package(found.imported)
+        and _home(found.importer) != _home(found.imported)
         and _layer(found.imported) >= _layer(found.importer)
     }
     assert set(upward) == set(UPWARD_WHEN_CALLED), "\n".join(map(_shown, upward.values()))
@@ -250,6 +257,63 @@ def test_a_transport_needs_the_protocol_and_little_else() -> None:
         and found.imported not in TRANSPORTS_NEED
     ]
     assert not wrong, "\n".join(map(_shown, wrong))
+
+
+# -- the board ------------------------------------------------------------------------------------
+
+BOARD_NEEDS = frozenset(("_guard", "_handover", "_shape", "_version", "payloads"))
+"""What the board takes from the SDK: it is a client of the wire format, not of the engine."""
+WEB_SERVER = frozenset(("starlette", "uvicorn", "websockets"))
+DATABASES = frozenset(("sqlite3", "psycopg"))
+EXTRA = WEB_SERVER | {"msgspec", "psycopg"}
+"""What only comes with the board's extra."""
+
+
+def test_only_the_command_line_knows_the_board() -> None:
+    wrong = [
+        found
+        for found in ALL_IMPORTS
+        if _is_board(found.imported) and not _is_board(found.importer) and _home(found.importer) != "cli"
+    ]
+    assert not wrong, "\n".join(map(_shown, wrong))
+
+
+def test_the_board_needs_little_of_the_sdk() -> None:
+    wrong = [
+        found
+        for found in ALL_IMPORTS
+        if _is_board(found.importer) and not _is_board(found.imported) and found.imported not in BOARD_NEEDS
+    ]
+    assert not wrong, "\n".join(map(_shown, wrong))
+
+
+def _is_board(name: str) -> bool:
+    return name == "board" or name.startswith("board.")
+
+
+def test_the_store_alone_knows_databases_and_the_routes_alone_the_web() -> None:
+    for name in filter(_is_board, MODULES):
+        used = set(_foreign(TREES[name]))
+        assert not used & DATABASES or name.startswith("board.store."), name
+        assert not used & WEB_SERVER or _home(name) == "board", name
+
+
+def _foreign(tree: ast.AST) -> Iterator[str]:
+    """First parts of the names of modules that are not ours."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.partition(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
+            yield node.module.partition(".")[0]
+
+
+def test_the_reader_of_foreign_imports_finds_them() -> None:
+    assert set(_foreign(TREES["board.store.sqlite"])) & DATABASES == {"sqlite3"}
+    assert set(_foreign(TREES["board.server"])) & WEB_SERVER == {"uvicorn"}
+
+
+def test_the_command_line_works_without_the_extra_of_the_board() -> None:
+    assert not _tops(_modules_after("import hiveloop.cli")) & EXTRA
 
 
 # -- rules about code -----------------------------------------------------------------------------
