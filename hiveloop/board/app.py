@@ -34,6 +34,7 @@ def create_app(store: Store, settings: Settings) -> ASGIApp:
     async def lifespan(_: Starlette) -> AsyncGenerator[None]:
         async with AsyncExitStack() as stack:
             stack.callback(board.close)
+            await board.start()
             board.hub.start_at(await board.read(_newest_seq))
             await stack.enter_async_context(watching(board))
             yield
@@ -42,8 +43,8 @@ def create_app(store: Store, settings: Settings) -> ASGIApp:
         routes=[
             *routes_ingest.routes,
             *routes_traces.routes,
-            *routes_query.routes,
             *routes_manage.routes,
+            *routes_query.routes,
             *routes_live.routes,
             *routes_pages.routes,
         ],

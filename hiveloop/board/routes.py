@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -96,6 +97,11 @@ class Board:
         self.started_us = now_us()
         self.sockets: dict[str, int] = {}
         self._pool = ThreadPoolExecutor(_READERS, "hiveloop-board-reader")
+
+    async def start(self) -> None:
+        """Start the threads, so that the first requests need not."""
+        together = threading.Barrier(_READERS)
+        await asyncio.gather(*(self.run(together.wait) for _ in range(_READERS)))
 
     async def run(self, work: Callable[..., T], *args: Any) -> T:
         """Do something that may wait for the disk on a thread."""

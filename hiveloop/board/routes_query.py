@@ -14,14 +14,18 @@ from .queries import (
     BadParameterError,
     NotFoundError,
     Params,
+    agents,
     cost,
     events,
+    fleet,
+    insights,
     metrics,
     pipeline,
     tasks,
     timeline,
 )
 from .routes import Board, Endpoint, Failure, api, json_response, now_us
+from .store.protocol import Reader
 
 __all__ = ["routes"]
 
@@ -50,8 +54,28 @@ def _answering(query: Query, *path: str, takes_params: bool = True) -> Endpoint:
     return api(handler)
 
 
+def _prices(reader: Reader, _: str) -> dict[str, Any]:
+    return fleet.prices(reader)
+
+
+def _part(reader: Reader, world: str, name: str, params: Params) -> dict[str, Any]:
+    if name not in insights.PARTS:
+        raise NotFoundError("table of insights", name)
+    return insights.part(reader, world, name, params)
+
+
+_AGENT = "/v1/agents/{agent_id:path}"
 routes = [
-    Route("/v1/agents/{agent_id:path}/pipeline", _answering(pipeline.agent_pipeline, "agent_id")),
+    Route("/v1/agents", _answering(agents.agents)),
+    Route(f"{_AGENT}/pipeline", _answering(pipeline.agent_pipeline, "agent_id")),
+    Route(f"{_AGENT}/configs", _answering(fleet.configs, "agent_id")),
+    Route(f"{_AGENT}/lifecycle", _answering(fleet.lifecycle, "agent_id")),
+    Route(_AGENT, _answering(agents.agent, "agent_id"), methods=["GET"]),
+    Route("/v1/projects", _answering(fleet.projects)),
+    Route("/v1/environments", _answering(fleet.environments)),
+    Route("/v1/insights", _answering(insights.insights)),
+    Route("/v1/insights/{name}", _answering(_part, "name")),
+    Route("/v1/admin/pricing", _answering(_prices, takes_params=False), methods=["GET"]),
     Route("/v1/pipeline", _answering(pipeline.pipeline)),
     Route("/v1/tasks", _answering(tasks.tasks)),
     Route("/v1/tasks/{task_id:path}/timeline", _answering(timeline.timeline, "task_id")),
