@@ -10,7 +10,6 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-import math
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
@@ -89,29 +88,33 @@ class Window(NamedTuple):
 
 
 class Cursor(NamedTuple):
-    """The place after the last row of a page: the value it was sorted by, and its unique key."""
+    """The place after the last row of a page: the values it is sorted by, its unique key last."""
 
-    value: Any
-    key: str | int
+    values: tuple[Any, ...]
 
     def encode(self) -> str:
         """Return the cursor as the text that clients hand back."""
-        told = json.dumps([self.value, self.key], separators=(",", ":"))
+        told = json.dumps(self.values, separators=(",", ":"))
         return base64.urlsafe_b64encode(told.encode()).decode().rstrip("=")
 
     @classmethod
     def decode(cls, given: str) -> Cursor | None:
         """Return the cursor in a text, or None when it is none of ours."""
         try:
-            raw = base64.urlsafe_b64decode(given + "=" * (-len(given) % 4))
+            raw = base64.b64decode(given + "=" * (-len(given) % 4), altchars=b"-_", validate=True)
             found = json.loads(raw)
         except (ValueError, binascii.Error, RecursionError):
             return None
-        if not (is_list(found) and len(found) == 2):
+        if not is_list(found) or not all(isinstance(value, str) or _is_plain(value) for value in found):
             return None
-        value, key = found
-        sortable = value is None or (isinstance(value, (int, float)) and math.isfinite(value))
-        return cls(value, key) if sortable and isinstance(key, (str, int)) else None
+        return cls(tuple(found))
+
+
+def _is_plain(value: object) -> bool:
+    """Tell whether a value is a number that the database can compare."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return False
+    return -(2**63) <= value < 2**63  # false for NaN
 
 
 class Params:
@@ -194,15 +197,18 @@ class Params:
             raise BadParameterError(name, f"{name} must be an ISO 8601 time, not {value!r}")
         return found
 
-    def cursor(self) -> Cursor | None:
-        """Return where the page starts."""
+    def cursor(self, *kinds: type) -> tuple[Any, ...] | None:
+        """Return the values where the page starts, one of each kind."""
         value = self.text("cursor")
         if value is None:
             return None
         found = Cursor.decode(value)
-        if found is None:
+        if found is None or len(found.values) != len(kinds):
             raise BadParameterError("cursor", "cursor is not one that this board gave out")
-        return found
+        for given, kind in zip(found.values, kinds, strict=True):
+            if isinstance(given, str) is not (kind is str):
+                raise BadParameterError("cursor", "cursor belongs to another list or order")
+        return found.values
 
     def window(self, default: str = "24h") -> Window:
         """Return the time asked for: ``since`` and ``until``, else ``range`` up to now."""

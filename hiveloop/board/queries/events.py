@@ -1,0 +1,140 @@
+"""``GET /v1/events``: what happened, newest first, or what came in after a place in the stream."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hiveloop.board.store.protocol import Reader
+
+from ._happenings import shown_event
+from ._sql import Where, page
+from .params import BadParameterError, Cursor, NotFoundError, Params
+
+__all__ = ["EVENT_TYPES", "event", "events"]
+
+EVENT_TYPES = (
+    "agent_registered",
+    "heartbeat",
+    "task_started",
+    "task_completed",
+    "task_failed",
+    "action_started",
+    "action_completed",
+    "action_failed",
+    "retry_started",
+    "escalated",
+    "approval_requested",
+    "approval_received",
+    "custom",
+)
+SEVERITIES = ("debug", "info", "warn", "error")
+_FREQUENT = frozenset(("custom", "heartbeat"))
+_RARE = "event_type <> 'custom' AND event_type <> 'heartbeat'"
+"""What the index by event type covers; a statement must say it to use that index."""
+
+
+def events(db: Reader, world: str, params: Params) -> dict[str, Any]:
+    """Return stored events.
+
+    ``after_seq`` asks for what came in after a place of the stream, oldest first, with ``last_seq`` to ask
+    on from; everything else is newest first by the events' own time, paged by ``cursor``.
+    """
+    limit = params.limit()
+    if params.text("after_seq") is not None:
+        return _arrived(db, world, params, limit)
+    where = _filtered(world, params)
+    _start_after(db, world, params, where)
+    rows = _newest(db, where, _branches(params), limit + 1)
+    cursors = [Cursor((row["ts_us"], row["event_id"])) for row in rows]
+    return page([shown_event(row) for row in rows], limit, cursors)
+
+
+def event(db: Reader, world: str, event_id: str) -> dict[str, Any]:
+    """Return one stored event."""
+    rows = db.rows("SELECT * FROM events WHERE world = ? AND event_id = ?", (world, event_id))
+    if not rows:
+        raise NotFoundError("event", event_id)
+    return shown_event(rows[0])
+
+
+def _filtered(world: str, params: Params) -> Where:
+    where = Where(world).equal(
+        agent_id=params.text("agent_id"),
+        run_id=params.text("task_run_id"),
+        action_id=params.text("action_id"),
+        project=params.text("project_id"),
+        environment=params.text("environment"),
+        grp=params.text("group"),
+        correlation_id=params.text("correlation_id"),
+    )
+    task_id = params.text("task_id")
+    if task_id is not None:
+        where.also("task_id = ? AND task_id <> ''", task_id)
+    where.among("severity", params.csv("severity", SEVERITIES))
+    if params.flag("exclude_heartbeats"):
+        where.also("event_type <> 'heartbeat'")
+    return where.between("ts_us", params.moment("since"), params.moment("until"))
+
+
+def _branches(params: Params) -> list[tuple[str, tuple[str, ...]]]:
+    """Conditions of which each has an index, one for each kind and type that was asked for.
+
+    One statement with ``IN`` would read and sort all events of these kinds.
+    """
+    types, kinds = params.csv("event_type", EVENT_TYPES), params.csv("payload_kind")
+    if kinds:
+        typed = f" AND event_type IN ({', '.join('?' * len(types))})" if types else ""
+        return [(f"kind = ?{typed}", (kind, *types)) for kind in dict.fromkeys(kinds)]
+    if not types:
+        return [("", ())]
+    return [_of_type(name) for name in dict.fromkeys(types)]
+
+
+def _of_type(name: str) -> tuple[str, tuple[str, ...]]:
+    return ("event_type = ?" if name in _FREQUENT else f"event_type = ? AND {_RARE}", (name,))
+
+
+def _newest(
+    db: Reader, where: Where, branches: list[tuple[str, tuple[str, ...]]], count: int
+) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = []
+    for sql, args in branches:
+        each = where.copy().also(sql, *args) if sql else where
+        found += db.rows(
+            f"SELECT * FROM events WHERE {each} ORDER BY ts_us DESC, event_id DESC LIMIT ?",
+            [*each.args, count],
+        )
+    if len(branches) > 1:
+        found.sort(key=lambda row: (row["ts_us"], row["event_id"]), reverse=True)
+    return found[:count]
+
+
+def _start_after(db: Reader, world: str, params: Params, where: Where) -> None:
+    """Continue after the cursor: ours, or the id of the last event, which the ingest API names as cursor."""
+    given = params.text("cursor")
+    if given is None:
+        return
+    decoded = Cursor.decode(given)
+    place = (params.cursor(int, str) or ()) if decoded else _place_of(db, world, given)
+    where.also("(ts_us, event_id) < (?, ?)", *place)
+
+
+def _place_of(db: Reader, world: str, event_id: str) -> tuple[Any, ...]:
+    rows = db.rows("SELECT ts_us, event_id FROM events WHERE world = ? AND event_id = ?", (world, event_id))
+    if not rows:
+        raise BadParameterError("cursor", "cursor is not one that this board gave out")
+    return rows[0]["ts_us"], rows[0]["event_id"]
+
+
+def _arrived(db: Reader, world: str, params: Params, limit: int) -> dict[str, Any]:
+    """Events in the order they came in, after a place in the stream."""
+    after = params.whole("after_seq", 0, 0, 2**62)
+    where = _filtered(world, params).also("seq > ?", after)
+    where.among("event_type", params.csv("event_type", EVENT_TYPES))
+    where.among("kind", params.csv("payload_kind"))
+    rows = db.rows(f"SELECT * FROM events WHERE {where} ORDER BY seq LIMIT ?", [*where.args, limit + 1])
+    shown = page([shown_event(row) for row in rows], limit, [Cursor((row["seq"],)) for row in rows])
+    shown["pagination"]["cursor"] = None
+    last = shown["data"][-1]["seq"] if shown["data"] else after
+    newest = db.rows("SELECT COALESCE(MAX(seq), 0) AS seq FROM events")[0]["seq"]
+    return {**shown, "last_seq": last if shown["pagination"]["has_more"] else max(last, newest or 0)}

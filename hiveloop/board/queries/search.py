@@ -1,0 +1,208 @@
+"""``GET /v1/search``: one box for free text and ``agent: status: kind: model: cost> dur>``."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from typing import Any, NamedTuple
+
+from hiveloop.board.store.protocol import Reader
+
+from ._happenings import shown_event
+from ._sql import NANO, Where, like
+from ._status import statuses
+from .params import BadParameterError, Params
+from .tasks import SEARCHED, STATES, TOOK_MS, in_states, shown_run
+
+__all__ = ["Wanted", "parse", "search"]
+
+_TERM = re.compile(r"(?P<name>[a-z_]+)(?P<sign>:|>=|<=|>|<)(?P<value>.+)", re.IGNORECASE | re.DOTALL)
+_NAMES = frozenset(
+    ("agent", "status", "kind", "model", "type", "project", "task", "severity", "env", "cost", "dur")
+)
+_MEASURED = frozenset(("cost", "dur"))
+_UNITS = {"": 1_000.0, "ms": 1.0, "s": 1_000.0, "m": 60_000.0, "min": 60_000.0, "h": 3_600_000.0}
+_DURATION = re.compile(r"(?P<number>\d+(?:\.\d+)?)\s*(?P<unit>ms|s|min|m|h)?")
+_SIGNS = frozenset((">", "<", ">=", "<="))
+_ALIASES = {"success": "completed", "failure": "failed", "error": "failed", "running": "processing"}
+_MOST_WORDS = 10
+_MOST_READ = 20_000
+"""Newest events whose text is looked through."""
+_LARGEST = 1e15
+
+
+class Wanted(NamedTuple):
+    """What somebody looks for.
+
+    Attributes:
+        words: texts that must all occur somewhere, in lower case.
+        terms: exact conditions by name.
+        bounds: name, sign and number of comparisons; dollars for ``cost``, milliseconds for ``dur``.
+    """
+
+    words: tuple[str, ...]
+    terms: dict[str, str]
+    bounds: tuple[tuple[str, str, float], ...]
+
+
+def parse(query: str) -> Wanted:
+    """Return what a query asks for; what only looks like a condition is text, as a URL is."""
+    words: list[str] = []
+    terms: dict[str, str] = {}
+    bounds: list[tuple[str, str, float]] = []
+    for part in _split(query):
+        found = _TERM.fullmatch(part)
+        name = found["name"].lower() if found else ""
+        if found is None or name not in _NAMES or (found["sign"] == ":") is (name in _MEASURED):
+            words.append(part.lower())
+        elif found["sign"] == ":":
+            terms[name] = found["value"]
+        else:
+            bounds.append((name, found["sign"], _measure(name, found["value"])))
+    return Wanted(tuple(words[:_MOST_WORDS]), terms, tuple(bounds[:_MOST_WORDS]))
+
+
+def _split(query: str) -> list[str]:
+    """The words of a query; quotes keep some together, and an open one is part of a word."""
+    try:
+        return shlex.split(query)
+    except ValueError:
+        return query.split()
+
+
+def _measure(name: str, value: str) -> float:
+    told = value.strip().lstrip("$")
+    found = _DURATION.fullmatch(told)
+    if found is None or (name == "cost" and found["unit"]):
+        example = "cost>0.05" if name == "cost" else "dur>2s"
+        raise BadParameterError("q", f"{name} must be compared with a number, as in {example}")
+    number = float(found["number"]) * (1 if name == "cost" else _UNITS[found["unit"] or ""])
+    return min(number, _LARGEST)
+
+
+def search(db: Reader, world: str, params: Params) -> dict[str, Any]:
+    """Return the tasks, agents, issues and events that match ``q``."""
+    query = params.text("q")
+    limit = params.limit(20)
+    if query is None:
+        return {"query": "", "tasks": [], "agents": [], "issues": [], "events": [], "events_searched": 0}
+    wanted = parse(query)
+    events, searched = _events(db, world, wanted, limit)
+    return {
+        "query": query,
+        "tasks": _tasks(db, world, params, wanted, limit),
+        "agents": _agents(db, world, wanted, limit),
+        "issues": _issues(db, world, wanted, limit),
+        "events": events,
+        "events_searched": searched,
+    }
+
+
+def _containing(where: Where, words: tuple[str, ...], columns: tuple[str, ...]) -> Where:
+    """Add that each word occurs in one of some columns."""
+    for word in words:
+        found = " OR ".join(f"LOWER({column}) LIKE ? ESCAPE '!'" for column in columns)
+        where.also(f"({found})", *[like(word)] * len(columns))
+    return where
+
+
+def _named(where: Where, wanted: Wanted, **columns: str) -> Where:
+    """Add the terms that a table has columns for: part of a name is enough."""
+    for name, column in columns.items():
+        if name in wanted.terms:
+            where.also(f"LOWER({column}) LIKE ? ESCAPE '!'", like(wanted.terms[name]))
+    return where
+
+
+def _only(wanted: Wanted, *names: str) -> bool:
+    """Tell whether every condition is one that a table can judge."""
+    return set(wanted.terms) <= set(names) and not wanted.bounds
+
+
+def _tasks(db: Reader, world: str, params: Params, wanted: Wanted, limit: int) -> list[dict[str, Any]]:
+    if {"kind", "severity"} & set(wanted.terms):
+        return []
+    states = statuses(db, world, params.now_us)
+    where = _containing(Where(world), wanted.words, SEARCHED)
+    _named(
+        where,
+        wanted,
+        agent="agent_id",
+        type="task_type",
+        project="project",
+        task="task_id",
+        env="environment",
+    )
+    if "status" in wanted.terms:
+        in_states(where, [_state_of(wanted.terms["status"])], sorted(states.stalled))
+    if "model" in wanted.terms:
+        _calling(where, world, wanted.terms["model"])
+    for name, sign, number in wanted.bounds:
+        column, scale = ("total_nano", NANO) if name == "cost" else (TOOK_MS, 1)
+        where.also(f"{column} {sign if sign in _SIGNS else '>'} ?", round(number * scale))
+        if name == "dur":
+            where.also(f"{TOOK_MS} >= 0")
+    order = "first_us DESC, task_id DESC"
+    sql = f"SELECT *, {TOOK_MS} AS took_ms FROM tasks WHERE {where} ORDER BY {order} LIMIT ?"
+    return [shown_run(row, states, params.now_us) for row in db.rows(sql, [*where.args, limit])]
+
+
+def _calling(where: Where, world: str, model: str) -> None:
+    """Keep to tasks that called a model lately."""
+    inner = Where(world).also("kind = 'llm_call' AND task_id <> ''")
+    inner.also("LOWER(model) LIKE ? ESCAPE '!'", like(model))
+    recent = f"SELECT task_id FROM events WHERE {inner} ORDER BY ts_us DESC, event_id DESC LIMIT {_MOST_READ}"
+    where.also(f"task_id IN ({recent})", *inner.args)
+
+
+def _state_of(status: str) -> str:
+    word = status.lower()
+    state = _ALIASES.get(word, "waiting" if word.startswith("waiting") else word)
+    if state not in STATES:
+        raise BadParameterError("q", f"status must be one of {', '.join(STATES)}, not {status!r}")
+    return state
+
+
+def _agents(db: Reader, world: str, wanted: Wanted, limit: int) -> list[dict[str, Any]]:
+    if not _only(wanted, "agent", "type", "env"):
+        return []
+    where = _containing(Where(world), wanted.words, ("agent_id", "agent_type", "framework", "agent_version"))
+    _named(where, wanted, agent="agent_id", type="agent_type", env="environment")
+    sql = f"SELECT agent_id, agent_type, environment FROM agents WHERE {where} ORDER BY last_us DESC LIMIT ?"
+    return [dict(row) for row in db.rows(sql, [*where.args, limit])]
+
+
+def _issues(db: Reader, world: str, wanted: Wanted, limit: int) -> list[dict[str, Any]]:
+    if not _only(wanted, "agent", "severity", "env", "project"):
+        return []
+    where = _containing(Where(world), wanted.words, ("summary", "issue_key", "category"))
+    _named(where, wanted, agent="agent_id", severity="severity", env="environment", project="project")
+    sql = (
+        "SELECT agent_id, issue_key, issue_id, summary, severity, is_open FROM issues"
+        f" WHERE {where} ORDER BY last_us DESC, issue_key LIMIT ?"
+    )
+    rows = db.rows(sql, [*where.args, limit])
+    return [{**row, "is_open": bool(row["is_open"])} for row in rows]
+
+
+def _events(db: Reader, world: str, wanted: Wanted, limit: int) -> tuple[list[dict[str, Any]], int]:
+    """Events that match, among the newest; and how many were looked through."""
+    if {"status"} & set(wanted.terms):
+        return [], 0
+    inner = Where(world).also("event_type <> 'heartbeat'")
+    if "kind" in wanted.terms:
+        inner.also("kind = ?", wanted.terms["kind"])
+    elif "model" in wanted.terms or any(name == "cost" for name, _, _ in wanted.bounds):
+        inner.also("kind = 'llm_call'")
+    recent = f"SELECT * FROM events WHERE {inner} ORDER BY ts_us DESC, event_id DESC LIMIT {_MOST_READ}"
+    where = _containing(Where(world), wanted.words, ("event_id", "task_id", "correlation_id", "payload"))
+    _named(where, wanted, agent="agent_id", type="task_type", project="project", task="task_id")
+    _named(where, wanted, env="environment", model="model", severity="severity")
+    for name, sign, number in wanted.bounds:
+        column = "COALESCE(cost_nano, est_nano)" if name == "cost" else "duration_ms"
+        where.also(
+            f"{column} {sign if sign in _SIGNS else '>'} ?", round(number * (NANO if name == "cost" else 1))
+        )
+    sql = f"SELECT * FROM ({recent}) AS recent WHERE {where} ORDER BY ts_us DESC, event_id DESC LIMIT ?"
+    rows = db.rows(sql, [*inner.args, *where.args, limit])
+    return [shown_event(row) for row in rows], _MOST_READ

@@ -1,0 +1,169 @@
+"""``GET /v1/tasks``: runs of tasks, one row each."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hiveloop.board.store.protocol import Reader
+
+from ._calls import cost_source
+from ._clock import iso, seconds_between
+from ._sql import Where, dollars, like, page
+from ._status import Statuses, statuses
+from ._values import ratio, text
+from .params import Cursor, Params
+
+__all__ = ["SEARCHED", "STATES", "TOOK_MS", "in_states", "runs_of", "shown_run", "tasks"]
+
+STATES = ("processing", "waiting", "escalated", "stuck", "completed", "failed")
+TOOK_MS = "COALESCE(duration_ms, (end_us - COALESCE(started_us, first_us)) / 1000, -1)"
+"""A task's milliseconds; -1 while it runs, so that such tasks come last."""
+_NEWEST = ("first_us", "task_id", "run_id")
+_ORDERS: dict[str, tuple[tuple[str, ...], str]] = {
+    "newest": (_NEWEST, "DESC"),
+    "oldest": (_NEWEST, "ASC"),
+    "duration": ((TOOK_MS, *_NEWEST), "DESC"),
+    "cost": (("total_nano", *_NEWEST), "DESC"),
+}
+SEARCHED = ("task_id", "task_type", "agent_id", "project", "error_type", "error_message", "end_summary")
+
+
+def tasks(db: Reader, world: str, params: Params) -> dict[str, Any]:
+    """Return runs of tasks, filtered, sorted and paged."""
+    states = statuses(db, world, params.now_us)
+    where = _filtered(world, params, states)
+    sort = params.choice("sort", _ORDERS, "newest")
+    columns, direction = _ORDERS[sort]
+    _start_after(params, where, columns, direction)
+    limit = params.limit()
+    order = ", ".join(f"{column} {direction}" for column in columns)
+    sql = f"SELECT *, {TOOK_MS} AS took_ms FROM tasks WHERE {where} ORDER BY {order} LIMIT ?"
+    rows = db.rows(sql, [*where.args, limit + 1])
+    cursors = [_cursor(row, columns) for row in rows]
+    return page([shown_run(row, states, params.now_us) for row in rows], limit, cursors)
+
+
+def _filtered(world: str, params: Params, states: Statuses) -> Where:
+    where = Where(world).equal(
+        agent_id=params.text("agent_id"),
+        task_id=params.text("task_id"),
+        task_type=params.text("task_type"),
+        environment=params.text("environment"),
+        grp=params.text("group"),
+    )
+    project = params.text("project_id")
+    if project is not None:
+        where.also("project = ? AND project <> ''", project)
+    where.between("first_us", params.moment("since"), params.moment("until"))
+    words = params.text("q")
+    if words is not None:
+        found = " OR ".join(f"LOWER({column}) LIKE ? ESCAPE '!'" for column in SEARCHED)
+        where.also(f"({found})", *[like(words)] * len(SEARCHED))
+    return in_states(where, params.csv("status", STATES), sorted(states.stalled))
+
+
+def in_states(where: Where, states: list[str], stalled: list[str]) -> Where:
+    """Ask for states. Stuck is no column: it is an open task of an agent that is stuck or has stopped."""
+    plain = [state for state in states if state != "stuck"]
+    stuck = f"(is_open = 1 AND agent_id IN ({', '.join('?' * len(stalled)) or 'NULL'}))"
+    if not states:
+        return where
+    if not plain:
+        return where.also(stuck, *stalled)
+    if "stuck" in states:
+        return where.also(f"(state IN ({', '.join('?' * len(plain))}) OR {stuck})", *plain, *stalled)
+    where.among("state", plain)
+    return where.also(f"NOT {stuck}", *stalled) if stalled else where
+
+
+def _start_after(params: Params, where: Where, columns: tuple[str, ...], direction: str) -> None:
+    kinds = [str if column in {"task_id", "run_id"} else int for column in columns]
+    place = params.cursor(*kinds)
+    if place is not None:
+        sign, marks = "<" if direction == "DESC" else ">", ", ".join("?" * len(columns))
+        where.also(f"({', '.join(columns)}) {sign} ({marks})", *place)
+
+
+def _cursor(row: dict[str, Any], columns: tuple[str, ...]) -> Cursor:
+    return Cursor(tuple(row["took_ms" if column == TOOK_MS else column] for column in columns))
+
+
+def runs_of(db: Reader, world: str, task_id: str, limit: int = 50) -> list[dict[str, Any]]:
+    """Return the rows of a task id's runs, the latest first."""
+    where = Where(world).also("task_id = ?", task_id)
+    order = "first_us DESC, run_id DESC"
+    sql = f"SELECT *, {TOOK_MS} AS took_ms FROM tasks WHERE {where} ORDER BY {order} LIMIT ?"
+    return db.rows(sql, [*where.args, limit])
+
+
+def shown_run(row: dict[str, Any], states: Statuses, now_us: int) -> dict[str, Any]:
+    """Return one run as the API shows it."""
+    started = row["started_us"] if row["started_us"] is not None else row["first_us"]
+    ended = row["end_us"] if not row["is_open"] else None
+    took = row["took_ms"] if not row["is_open"] and row["took_ms"] >= 0 else None
+    return {
+        **_identity(row),
+        "derived_status": states.of_task(row),
+        "status": row["end_status"] if not row["is_open"] else None,
+        "started_at": iso(started),
+        "completed_at": iso(ended),
+        "last_event_at": iso(row["last_us"]),
+        "duration_ms": took,
+        "running_seconds": seconds_between(started, now_us) if row["is_open"] else None,
+        **_counts(row),
+        **_costs(row),
+        "error": _error(row),
+        "summary": text(row["end_summary"]),
+    }
+
+
+def _identity(row: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "task_id": row["task_id"],
+        "task_type": row["task_type"] or None,
+        "task_run_id": row["run_id"] or None,
+        "correlation_id": row["correlation_id"],
+        "agent_id": row["agent_id"],
+        "agent_version": row["agent_version"] or None,
+        "project_id": row["project"] or None,
+        "environment": row["environment"],
+        "group": row["grp"],
+    }
+
+
+def _counts(row: dict[str, Any]) -> dict[str, Any]:
+    actions = max(row["actions"] or 0, row["actions_ended"] or 0)
+    approvals = max(row["approvals"] or 0, row["decisions"] or 0)
+    return {
+        "action_count": actions,
+        "error_count": row["errors"] or 0,
+        "failed_action_count": row["actions_failed"] or 0,
+        "retry_count": row["retries"] or 0,
+        "event_count": row["events"] or 0,
+        "has_escalation": bool(row["escalations"]),
+        "escalation_count": row["escalations"] or 0,
+        "has_human_intervention": bool(approvals or row["escalations"]),
+        "approval_count": approvals,
+        "open_approvals": row["open_approvals"] or 0,
+        "llm_call_count": row["llm_calls"] or 0,
+        "total_tokens_in": row["tokens_in"] or 0,
+        "total_tokens_out": row["tokens_out"] or 0,
+    }
+
+
+def _costs(row: dict[str, Any]) -> dict[str, Any]:
+    total = row["total_nano"] or 0
+    return {
+        "total_cost": dollars(total),
+        "reported_cost": dollars(row["cost_nano"]),
+        "estimated_cost": dollars(row["est_nano"]),
+        "cost_source": cost_source(row["cost_nano"], row["est_nano"]),
+        "estimated_share": ratio(row["est_nano"] or 0, total),
+        "unpriced_calls": row["unpriced"] or 0,
+    }
+
+
+def _error(row: dict[str, Any]) -> dict[str, Any] | None:
+    if row["state"] != "failed" or row["error_type"] is row["error_message"] is None:
+        return None
+    return {"type": row["error_type"], "message": row["error_message"]}
