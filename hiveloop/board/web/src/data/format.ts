@@ -4,7 +4,7 @@ import { moment } from "./read";
 export function duration(milliseconds: number | null | undefined): string {
   if (milliseconds === null || milliseconds === undefined || !Number.isFinite(milliseconds)) return "–";
   const ms = Math.max(0, milliseconds);
-  if (ms < 1) return "0 ms";
+  if (ms < 1) return "< 1 ms";
   if (ms < 1000) return `${Math.round(ms)} ms`;
   const seconds = ms / 1000;
   if (seconds < 59.95) return `${seconds < 10 ? seconds.toFixed(1) : Math.round(seconds)} s`;
@@ -56,6 +56,7 @@ export function percent(value: number | null | undefined): string {
 
 const CLOCK = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit", hour12: false });
 const DAY = new Intl.DateTimeFormat(undefined, { month: "short", day: "numeric" });
+const FAR_DAY = new Intl.DateTimeFormat(undefined, { year: "numeric", month: "short", day: "numeric" });
 
 export function clock(value: unknown): string {
   const at = moment(value);
@@ -66,8 +67,10 @@ export function clock(value: unknown): string {
 export function when(value: unknown): string {
   const at = moment(value);
   if (at === null) return "–";
-  const sameDay = new Date(at).toDateString() === new Date().toDateString();
-  return sameDay ? CLOCK.format(at) : `${DAY.format(at)}, ${CLOCK.format(at)}`;
+  const [then, today] = [new Date(at), new Date()];
+  if (then.toDateString() === today.toDateString()) return CLOCK.format(at);
+  const sameYear = then.getFullYear() === today.getFullYear();
+  return sameYear ? `${DAY.format(at)}, ${CLOCK.format(at)}` : FAR_DAY.format(at);
 }
 
 export function exact(value: unknown): string {

@@ -14,6 +14,7 @@ export const pausedAt = signal<number | null>(null);
 
 const KEPT = 3000;
 const FIRST = 200;
+const MOST_PAGES = 5;
 const POLL_MS = 2000;
 const GIVE_UP_AFTER = 2;
 const BACK_OFF_MS = [250, 500, 1000, 2000, 4000];
@@ -63,11 +64,26 @@ export function take(events: readonly BoardEvent[]): BoardEvent[] {
     known.add(event.event_id);
     newest = Math.max(newest, event.seq ?? 0);
   }
-  if (fresh.length === 0) return [];
-  const all = [...received.value, ...fresh].sort((a, b) => (a.seq ?? 0) - (b.seq ?? 0));
-  received.value = all.length > KEPT ? all.slice(-KEPT) : all;
-  if (known.size > KEPT * 4) known = new Set(received.value.map((event) => event.event_id));
+  const told = fresh.sort((a, b) => (a.seq ?? 0) - (b.seq ?? 0)).filter(isNews);
+  if (told.length) {
+    const all = [...received.value, ...told].sort((a, b) => (a.seq ?? 0) - (b.seq ?? 0));
+    received.value = all.length > KEPT ? all.slice(-KEPT) : all;
+  }
+  if (known.size > KEPT * 8) known = new Set([...known].slice(-KEPT * 4));
   return fresh;
+}
+
+const depths = new Map<string, string>();
+
+/** Heartbeats, and queues that stay as they are, would push out what one wants to read. */
+function isNews(event: BoardEvent): boolean {
+  if (event.event_type === "heartbeat") return false;
+  const payload = dict(event.payload);
+  if (payload["kind"] !== "queue_snapshot") return true;
+  const depth = text(dict(payload["data"])["depth"]);
+  const before = depths.get(event.agent_id);
+  depths.set(event.agent_id, depth);
+  return depth !== before;
 }
 
 function deliver(events: readonly BoardEvent[]): void {
@@ -141,8 +157,13 @@ async function resync(seq: number): Promise<void> {
 
 async function readNewest(): Promise<void> {
   try {
-    const page = await get<Page<BoardEvent>>("/v1/events", { limit: FIRST });
-    take(list(page.data) as BoardEvent[]);
+    let cursor: string | null = null;
+    for (let pages = 0; pages < MOST_PAGES; pages++) {
+      const page: Page<BoardEvent> = await get("/v1/events", { limit: FIRST, exclude_heartbeats: "true", cursor });
+      take(list(page.data) as BoardEvent[]);
+      cursor = page.pagination?.has_more ? (page.pagination.cursor ?? null) : null;
+      if (cursor === null || received.value.length >= FIRST / 2) return;
+    }
   } catch {
     // The socket says whether the board is there.
   }

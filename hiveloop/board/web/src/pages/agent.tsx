@@ -61,7 +61,7 @@ function Identity({ agent }: { agent: Agent }) {
       <div class="subject-line">
         <AgentBadge status={status} />
         <h1 title={agent.agent_id}>{agent.agent_id}</h1>
-        <Outcomes values={agent["outcomes"] ?? agent["last_outcomes"]} />
+        <Outcomes values={agent["last_outcomes"]} />
       </div>
       <Facts
         rows={[
@@ -82,11 +82,10 @@ function Identity({ agent }: { agent: Agent }) {
 /** What matters at this moment: the task at hand, why it is stuck, what it waits for. */
 function RightNow({ agent }: { agent: Agent }) {
   const status = shownStatus(agent);
-  const reason = firstText(agent["status_reason"], agent["reason"]);
-  const since = moment(agent["status_since"] ?? agent["since"]);
-  const task = text(agent.current_task_id);
-  const current = agent["current_action"];
-  const action = typeof current === "string" ? current : firstText(dict(current)["name"]);
+  const reason = text(agent["reason"]);
+  const since = moment(agent["since"]);
+  const task = firstText(agent.current_task_id, agent["failed_task_id"]);
+  const action = text(dict(agent["current_action"])["name"]);
   const own = heartbeat(agent);
   const progress = dict(own["hiveloop"]);
   return (
@@ -126,7 +125,7 @@ function RightNow({ agent }: { agent: Agent }) {
         />
       </div>
       <div class="panel-foot">
-        <Sparkline values={agent["sparkline_1h"]} beating={status !== "offline"} />
+        <Sparkline values={agent["sparkline_1h"]} beats={agent["heartbeats_1h"]} beating={status !== "offline"} />
       </div>
     </Panel>
   );

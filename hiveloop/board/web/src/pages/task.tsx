@@ -227,7 +227,7 @@ function Log({ events }: { events: readonly BoardEvent[] }) {
       <button type="button" class="quiet" aria-pressed={plain} onClick={() => change({ words: plain ? null : "plain" }, false)}>
         Plain words
       </button>
-      <VirtualList items={all} rowHeight={44} label="Log" row={(event) => <Line key={event.event_id} event={event} plain={plain} />} />
+      <VirtualList items={all} rowHeight={30} label="Log" row={(event) => <Line key={event.event_id} event={event} plain={plain} />} />
     </div>
   );
 }

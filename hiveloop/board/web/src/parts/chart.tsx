@@ -43,7 +43,7 @@ function piled(series: readonly Series[]): (number | null)[][] {
   return series.map(({ values }) =>
     values.map((value, at) => {
       height[at] = (height[at] ?? 0) + (value ?? 0);
-      return height[at];
+      return value ? height[at] : null;
     }),
   );
 }

@@ -4,10 +4,10 @@ import { dicts, firstText } from "../data/read";
 import { useResource } from "../data/resource";
 import { PAGES, change, href, param, path, type Path } from "../data/router";
 import { isDark, toggleTheme } from "../data/theme";
-import type { Agent, Page } from "../data/types";
+import type { Page } from "../data/types";
 import { Icon } from "./icon";
 
-const TABS: readonly Path[] = ["/", "/pipeline", "/costs"];
+const TABS: readonly Path[] = ["/", "/pipeline", "/costs", "/insights"];
 const RANGED: readonly Path[] = ["/costs", "/insights"];
 const RANGES = ["1h", "6h", "24h", "7d", "30d"];
 
@@ -70,10 +70,10 @@ function Pill() {
 
 /** Environments and projects as they occur in the data, so that none is missing. */
 function Pickers() {
-  const agents = useResource<Page<Agent>>("/v1/agents", { limit: 200 }, { when: (event) => event.event_type === "agent_registered", everyMs: 30_000 });
+  const places = useResource<Page<unknown>>("/v1/environments", {}, { when: (event) => event.event_type === "agent_registered", everyMs: 30_000 });
   const projects = useResource<Page<unknown>>("/v1/projects", {}, { when: (event) => event.event_type === "task_started", pauseMs: 5000 });
-  const environments = new Set(dicts(agents.data?.data).map((agent) => firstText(agent["environment"])));
-  const slugs = new Set(dicts(projects.data?.data).map((one) => firstText(one["slug"], one["project_id"], one["id"])));
+  const environments = new Set(dicts(places.data?.data).map((one) => firstText(one["name"])));
+  const slugs = new Set(dicts(projects.data?.data).map((one) => firstText(one["slug"])));
   return (
     <div class="pickers">
       <Picker label="Environment" name="env" all="All environments" values={environments} />

@@ -51,19 +51,19 @@ function Card({ agent }: { agent: Agent }) {
       </header>
       <Reason agent={agent} />
       <Work agent={agent} />
-      <Sparkline values={agent["sparkline_1h"]} beating={status !== "offline" && beat !== null && beat < 120} />
+      <Sparkline values={agent["sparkline_1h"]} beats={agent["heartbeats_1h"]} beating={status !== "offline" && beat !== null && beat < 120} />
       <footer>
         <Marks agent={agent} />
         <span class="grow" />
-        <Outcomes values={agent["outcomes"] ?? agent["last_outcomes"]} />
+        <Outcomes values={agent["last_outcomes"]} />
       </footer>
     </article>
   );
 }
 
 function Reason({ agent }: { agent: Agent }) {
-  const reason = firstText(agent["status_reason"], agent["reason"]);
-  const since = moment(agent["status_since"] ?? agent["since"]);
+  const reason = text(agent["reason"]);
+  const since = moment(agent["since"]);
   const model = text(heartbeat(agent)["model"]);
   return (
     <p class="card-why">
@@ -78,19 +78,20 @@ function Reason({ agent }: { agent: Agent }) {
 
 /** What the agent's own heartbeat callback told last. */
 export function heartbeat(agent: Agent): Record<string, unknown> {
-  const payload = dict(agent["heartbeat_payload"] ?? agent["last_heartbeat_payload"] ?? agent["heartbeat"]);
+  const payload = dict(agent["heartbeat_payload"]);
   return { ...dict(payload["data"]), ...payload };
 }
 
 function Work({ agent }: { agent: Agent }) {
   const task = text(agent.current_task_id);
-  const last = text(agent["last_task_id"]);
+  const last = firstText(agent["failed_task_id"], agent["last_task_id"]);
   if (!task) {
     return (
       <p class="card-work muted">
         {last ? (
           <>
-            last <a href={href("/task", { id: last })}>{last}</a>
+            {agent["failed_task_id"] ? "failed in " : "last "}
+            <a href={href("/task", { id: last })}>{last}</a>
           </>
         ) : (
           <>seen <Ago at={agent.last_seen} /></>
@@ -99,8 +100,8 @@ function Work({ agent }: { agent: Agent }) {
     );
   }
   const current = dict(agent["current_action"]);
-  const action = typeof agent["current_action"] === "string" ? text(agent["current_action"]) : firstText(current["name"], agent["current_action_name"]);
-  const since = moment(current["since"] ?? current["started_at"] ?? agent["current_action_since"] ?? agent["current_task_since"] ?? agent["current_task_started_at"]);
+  const action = text(current["name"]);
+  const since = moment(current["since"]);
   return (
     <p class="card-work">
       <a href={href("/task", { id: task, run: text(agent["current_task_run_id"]) })} title={task}>
@@ -114,10 +115,10 @@ function Work({ agent }: { agent: Agent }) {
 
 function Marks({ agent }: { agent: Agent }) {
   const stats = agent.stats_1h ?? {};
-  const depth = numberOr(agent["queue_depth"] ?? stats.queue_depth, 0);
-  const issues = numberOr(agent["active_issues"] ?? stats.active_issues, 0);
-  const approvals = numberOr(agent["pending_approvals"] ?? agent["open_approvals"], 0);
-  const escalated = agent["has_escalation"] === true || numberOr(agent["escalations"] ?? agent["open_escalations"], 0) > 0;
+  const depth = numberOr(agent["queue_depth"], 0);
+  const issues = numberOr(agent["active_issues"], 0);
+  const approvals = numberOr(agent["pending_approvals"], 0);
+  const escalated = agent["has_escalation"] === true;
   const failures = numberOr(heartbeat(agent)["consecutive_failures"], 0);
   return (
     <>
@@ -132,7 +133,7 @@ function Marks({ agent }: { agent: Agent }) {
         </Tag>
       )}
       {issues > 0 && (
-        <Tag tone="fail" icon="warn" title={`${issues} open ${issues === 1 ? "issue" : "issues"}`}>
+        <Tag tone="fail" icon="warn" title={`The worst one is ${firstText(agent["worst_issue"], "unknown")}`}>
           {issues} {issues === 1 ? "issue" : "issues"}
         </Tag>
       )}

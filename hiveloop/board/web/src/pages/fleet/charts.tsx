@@ -17,9 +17,9 @@ export function MiniCharts() {
   const each = points.map((p, at) => (ended[at] ? numberOr(p["cost"], 0) / (ended[at] ?? 1) : null));
   const charts = [
     { label: "Throughput", colour: "--work", values: ended, bars: true, format: count },
-    { label: "Success rate", colour: "--ok", values: rate, bars: false, format: percent },
+    { label: "Success rate", colour: "--ok", values: rate, bars: true, format: percent },
     { label: "Errors", colour: "--fail", values: errors, bars: true, format: count },
-    { label: "Cost per task", colour: "--llm", values: each, bars: false, format: money },
+    { label: "Cost per task", colour: "--llm", values: each, bars: true, format: money },
   ];
   return (
     <div class="minis">

@@ -141,7 +141,7 @@ function IssueRow({ item, withAgent, onChange }: { item: Dict; withAgent: boolea
       <SeverityBadge severity={firstText(item["severity"], "medium")} />
       <div class="item-main">
         <b>{firstText(item["summary"], item["issue_id"])}</b>
-        <About item={item} withAgent={withAgent} more={[text(item["category"]), place, text(item["issue_id"])]} />
+        <About item={item} withAgent={withAgent} more={[text(item["category"]), place, text(item["issue_id"]) === key && key.startsWith("#") ? "" : text(item["issue_id"])]} />
         {error.value && (
           <p class="tone-fail" role="alert">
             {error.value}

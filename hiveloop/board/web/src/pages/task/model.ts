@@ -1,5 +1,5 @@
 // What the timeline endpoint tells, made into rows of a waterfall.
-import { dict, dicts, firstText, moment, number, text, type Dict } from "../../data/read";
+import { dict, dicts, firstText, list, moment, number, text, type Dict } from "../../data/read";
 import type { Tone } from "../../data/status";
 import type { BoardEvent, Task } from "../../data/types";
 
@@ -27,6 +27,8 @@ export interface Node {
   actionId: string;
   parentId: string;
   eventIds: string[];
+  /** Place among all events, for what happened in the same millisecond. */
+  order: number;
   hasChildren: boolean;
 }
 
@@ -40,7 +42,9 @@ export function errorText(error: unknown): string {
 export function nodesOf(timeline: Dict, now: number): Node[] {
   const isOver = Boolean(timeline["completed_at"]);
   const end = moment(timeline["completed_at"]) ?? now;
+  const places = new Map(dicts(timeline["events"]).map((event, at) => [text(event["event_id"]), at]));
   const raw = dicts(timeline["nodes"]).map((one) => nodeOf(one, isOver ? end : now, isOver));
+  for (const node of raw) node.order = Math.min(...node.eventIds.map((id) => places.get(id) ?? Infinity));
   pairApprovals(raw, end);
   return nested(raw);
 }
@@ -72,7 +76,8 @@ function nodeOf(raw: Dict, end: number, isOver: boolean): Node {
     llm: dict(raw["llm"]),
     actionId: text(raw["action_id"]),
     parentId: text(raw["parent_action_id"]),
-    eventIds: dicts(raw["events"]).length ? [] : ((raw["events"] as string[] | undefined) ?? []),
+    eventIds: list(raw["events"]).map(text),
+    order: Infinity,
     hasChildren: false,
   };
 }
@@ -114,9 +119,9 @@ function nested(nodes: Node[]): Node[] {
   return [...rows, ...nodes.filter((node) => !seen.has(node))];
 }
 
-/** By start; of those that start together, the one that ends last holds the others. */
+/** By start; of those that start together, as the events came. */
 function byTime(a: Node, b: Node): number {
-  return a.start - b.start || rankOf(a) - rankOf(b) || b.end - a.end;
+  return a.start - b.start || rankOf(a) - rankOf(b) || (a.order < b.order ? -1 : 1);
 }
 
 function rankOf(node: Node): number {

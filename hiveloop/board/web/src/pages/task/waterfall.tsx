@@ -20,7 +20,7 @@ const STEPS = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1e3, 2e3, 5e3, 1e4, 15e3, 3e4
 function ticks({ from, to, origin }: Clock): number[] {
   const span = Math.max(1, to - from);
   const step = STEPS.find((one) => span / one <= 7) ?? span / 6;
-  const first = Math.ceil((from - origin) / step) * step;
+  const first = Math.max(0, Math.ceil((from - origin) / step) * step);
   const found: number[] = [];
   for (let at = first; at <= to - origin && found.length < 12; at += step) found.push(at);
   return found;

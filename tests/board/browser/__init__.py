@@ -1,0 +1,1 @@
+"""The board's pages in a real browser, against a real server."""

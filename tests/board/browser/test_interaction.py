@@ -1,0 +1,369 @@
+"""Keyboard, links, themes, the live stream and its interruptions."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+import pytest
+import requests
+from playwright.sync_api import Page, Route, WebSocketRoute, expect
+
+from .conftest import Board, running_board
+
+SignIn = Callable[[Board], Page]
+
+
+def send(board: Board, *events: dict[str, Any], agent: str = "sender") -> None:
+    """Report events as an SDK does."""
+    answer = requests.post(
+        f"{board.endpoint}/v1/ingest",
+        headers={"Authorization": f"Bearer {board.key}"},
+        json={"envelope": {"agent_id": agent}, "events": list(events)},
+        timeout=10,
+    )
+    assert answer.status_code == 200, answer.text
+
+
+def action(number: int, **more: Any) -> dict[str, Any]:
+    """One action of a task, by its number."""
+    return {
+        "event_id": f"event-{number}",
+        "timestamp": f"2026-01-01T00:{number // 60 % 60:02}:{number % 60:02}.000Z",
+        "event_type": "action_completed",
+        "task_id": "task-1",
+        "task_run_id": "run-1",
+        "action_id": f"action-{number}",
+        "payload": {"action_name": f"step {number}"},
+        **more,
+    }
+
+
+def seen_numbers(page: Page) -> list[int]:
+    """The numbers of the actions in the stream, newest first."""
+    texts = page.get_by_role("list", name="Events").get_by_role("listitem").all_inner_texts()
+    return [int(found[1]) for text in texts if (found := re.search(r"step (\d+)", text))]
+
+
+# -- keyboard ---------------------------------------------------------------------------------
+
+
+def test_rows_are_walked_with_j_and_k_and_opened_with_enter(page: Page) -> None:
+    expect(page.get_by_role("row", name=re.compile("lead-4822"))).to_be_visible()
+    page.keyboard.press("j")
+    first = page.evaluate("document.activeElement.getAttribute('aria-label')")
+    page.keyboard.press("j")
+    assert page.evaluate("document.activeElement.getAttribute('aria-label')") != first
+    page.keyboard.press("k")
+    assert page.evaluate("document.activeElement.getAttribute('aria-label')") == first
+    page.keyboard.press("Enter")
+    expect(page).to_have_url(re.compile(r"/agent\?id="))
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("heading", name="The Hive")).to_be_visible()
+
+
+def test_slash_searches_and_escape_leaves_the_box(page: Page) -> None:
+    expect(page.get_by_role("row", name=re.compile("lead-4822"))).to_be_visible()
+    page.keyboard.press("/")
+    expect(page.get_by_role("searchbox")).to_be_focused()
+    page.keyboard.type("agent:lead status:failed")
+    expect(page.get_by_role("row", name=re.compile("lead-4821"))).to_have_count(0)
+    expect(page.get_by_role("row", name=re.compile("lead-4822"))).to_be_visible()
+    expect(page).to_have_url(re.compile("q=agent"))
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("searchbox")).not_to_be_focused()
+
+
+@pytest.mark.parametrize(
+    ("keys", "heading"), [("gp", "Pipeline"), ("gc", "Costs"), ("gi", "Insights"), ("gf", "The Hive")]
+)
+def test_g_and_a_letter_go_to_a_page(page: Page, keys: str, heading: str) -> None:
+    for key in keys:
+        page.keyboard.press(key)
+    expect(page.get_by_role("heading", name=heading, exact=True)).to_be_visible()
+
+
+def test_question_mark_shows_the_keys(page: Page) -> None:
+    expect(page.get_by_role("heading", name="The Hive")).to_be_visible()
+    page.keyboard.press("?")
+    expect(page.get_by_role("dialog", name="Keyboard")).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("dialog", name="Keyboard")).to_have_count(0)
+
+
+# -- addresses --------------------------------------------------------------------------------
+
+
+def test_a_node_is_linked_to_and_back_returns(page: Page, told: Board) -> None:
+    page.goto(f"{told.endpoint}/task?id=lead-4821")
+    page.get_by_role("link", name=re.compile("^LLM call, understand")).click()
+    linked = page.url
+    assert "node=" in linked
+    page.goto(f"{told.endpoint}/")
+    page.goto(linked)
+    expect(page.get_by_role("complementary", name="Details of understand")).to_be_visible()
+    page.get_by_role("link", name=re.compile("^Action, read_lead")).click()
+    expect(page.get_by_role("complementary", name="Details of read_lead")).to_be_visible()
+    page.go_back()
+    expect(page.get_by_role("complementary", name="Details of understand")).to_be_visible()
+
+
+def test_filters_are_in_the_address_and_can_be_taken_away(page: Page, told: Board) -> None:
+    page.goto(
+        f"{told.endpoint}/?{urlencode({'tasks': 'failed', 'agent': 'lead-qualifier', 'show': 'error'})}"
+    )
+    expect(page.get_by_role("row", name=re.compile("lead-4822"))).to_be_visible()
+    expect(page.get_by_role("row", name=re.compile("lead-4821"))).to_have_count(0)
+    page.get_by_role("button", name="Remove filter tasks Failed").click()
+    expect(page.get_by_role("row", name=re.compile("lead-4821"))).to_be_visible()
+    page.go_back()
+    expect(page.get_by_role("row", name=re.compile("lead-4821"))).to_have_count(0)
+
+
+def test_the_range_is_carried_from_page_to_page(page: Page, told: Board) -> None:
+    page.goto(f"{told.endpoint}/costs?range=7d")
+    expect(page.get_by_role("button", name="7d")).to_have_attribute("aria-pressed", "true")
+    page.get_by_role("link", name="Insights").click()
+    expect(page).to_have_url(re.compile("range=7d"))
+
+
+# -- changing things --------------------------------------------------------------------------
+
+
+def test_an_issue_is_resolved_and_reopened_on_the_page(board: Board, sign_in: SignIn) -> None:
+    data = {"severity": "high", "action": "reported", "issue_id": "one"}
+    payload = {"kind": "issue", "summary": "Disk is full", "data": data}
+    send(board, action(1, event_type="custom", payload=payload))
+    page = sign_in(board)
+    page.goto(f"{board.endpoint}/pipeline")
+    issues = page.get_by_role("region", name="Issues")
+    issues.get_by_role("button", name="Resolve").click()
+    expect(issues.get_by_role("heading", name="No open issue")).to_be_visible()
+    issues.get_by_role("button", name="Show 1 closed").click()
+    issues.get_by_role("button", name="Reopen").click()
+    expect(issues.get_by_role("button", name="Resolve")).to_be_visible()
+
+
+def test_a_price_is_set_on_the_page(board: Board, sign_in: SignIn) -> None:
+    page = sign_in(board)
+    page.goto(f"{board.endpoint}/costs?prices=open")
+    page.get_by_label("Model", exact=True).fill("home-made-1")
+    page.get_by_label("Input price per million tokens").fill("1.5")
+    page.get_by_label("Output price per million tokens").fill("6")
+    page.get_by_role("button", name="Set price").click()
+    expect(page.get_by_role("row", name=re.compile("home-made-1"))).to_contain_text("1.5")
+
+
+# -- the live stream --------------------------------------------------------------------------
+
+
+def test_an_event_shows_within_a_second(board: Board, sign_in: SignIn) -> None:
+    send(board, action(1))
+    page = sign_in(board)
+    expect(page.get_by_role("status", name="Connection: Live")).to_be_visible()
+    send(board, action(2))
+    expect(page.get_by_role("list", name="Events").get_by_text("step 2")).to_be_visible(timeout=1_000)
+
+
+def test_while_paused_new_events_are_counted_and_then_shown(board: Board, sign_in: SignIn) -> None:
+    send(board, action(1))
+    page = sign_in(board)
+    expect(page.get_by_role("status", name="Connection: Live")).to_be_visible()
+    expect(page.get_by_text("step 1")).to_be_visible()
+    page.keyboard.press("p")
+    send(board, *(action(number) for number in range(2, 44)))
+    page.get_by_role("button", name="42 new").click()
+    expect(page.get_by_text("step 43", exact=True)).to_be_visible()
+    assert seen_numbers(page)[0] == 43
+
+
+def test_a_cut_socket_is_resumed_without_gap_or_duplicate(board: Board, sign_in: SignIn) -> None:
+    sockets: list[WebSocketRoute] = []
+
+    def pass_on(socket: WebSocketRoute) -> None:
+        sockets.append(socket)
+        socket.connect_to_server()
+
+    send(board, action(1))
+    page = sign_in(board)
+    page.route_web_socket(re.compile("/v1/stream"), pass_on)
+    page.reload()
+    expect(page.get_by_role("status", name="Connection: Live")).to_be_visible()
+    send(board, action(2), action(3))
+    expect(page.get_by_text("step 3", exact=True)).to_be_visible()
+    sockets[-1].close()
+    send(board, *(action(number) for number in range(4, 60)))
+    expect(page.get_by_text("step 59", exact=True)).to_be_visible()
+    expect(page.get_by_role("status", name="Connection: Live")).to_be_visible()
+    assert seen_numbers(page) == list(range(59, 0, -1))
+
+
+def test_without_sockets_the_board_is_polled(board: Board, sign_in: SignIn) -> None:
+    send(board, action(1))
+    page = sign_in(board)
+    page.route_web_socket(re.compile("/v1/stream"), lambda socket: socket.close())
+    page.reload()
+    expect(page.get_by_role("status", name="Connection: Polling")).to_be_visible()
+    send(board, action(2))
+    expect(page.get_by_text("step 2", exact=True)).to_be_visible()
+    assert seen_numbers(page) == [2, 1]
+
+
+def test_a_board_that_comes_back_is_found_again(sign_in: SignIn, tmp_path: Path) -> None:
+    with running_board(tmp_path) as board:
+        send(board, action(1))
+        page = sign_in(board)
+        expect(page.get_by_role("status", name="Connection: Live")).to_be_visible()
+        port = int(board.endpoint.rpartition(":")[2])
+    expect(page.get_by_role("status", name=re.compile("Reconnecting|Offline"))).to_be_visible()
+    with running_board(tmp_path, port) as again:
+        send(again, action(2))
+        expect(page.get_by_text("step 2", exact=True)).to_be_visible()
+        expect(page.get_by_role("status", name="Connection: Live")).to_be_visible()
+        assert seen_numbers(page) == [2, 1]
+
+
+def test_an_open_task_grows_while_it_is_watched(board: Board, sign_in: SignIn) -> None:
+    send(board, action(0, event_type="task_started", action_id=None, payload={"summary": "Task began"}))
+    page = sign_in(board)
+    page.goto(f"{board.endpoint}/task?id=task-1")
+    expect(page.get_by_role("link", name=re.compile("Task began"))).to_be_visible()
+    send(board, action(5, event_type="action_started"))
+    expect(page.get_by_role("link", name=re.compile("step 5.*still running"))).to_be_visible()
+    send(board, action(9, action_id="action-5", status="success", payload={"action_name": "step 5"}))
+    expect(page.get_by_role("link", name=re.compile("step 5.*success"))).to_be_visible()
+
+
+# -- looks ------------------------------------------------------------------------------------
+
+_CONTRASTS = (Path(__file__).parent / "contrast.js").read_text("utf-8")
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize(
+    "path", ["/", "/task?id=lead-4822", "/agent?id=lead-qualifier", "/pipeline", "/costs", "/insights"]
+)
+def test_all_text_has_enough_contrast(page: Page, told: Board, theme: str, path: str) -> None:
+    page.emulate_media(color_scheme=theme, reduced_motion="reduce")  # type: ignore[arg-type]
+    page.goto(told.endpoint + path)
+    expect(page.get_by_role("status", name="Connection: Live")).to_be_visible()
+    expect(page.locator("[aria-busy]")).to_have_count(0)
+    assert page.evaluate("document.documentElement.dataset.theme") == theme
+    assert page.evaluate(_CONTRASTS) == []
+
+
+def test_the_theme_is_the_readers_choice_and_is_kept(page: Page) -> None:
+    page.emulate_media(color_scheme="light")
+    page.get_by_role("button", name="Dark theme").click()
+    assert page.evaluate("document.documentElement.dataset.theme") == "dark"
+    page.reload()
+    expect(page.get_by_role("button", name="Light theme")).to_be_visible()
+
+
+def test_the_whole_page_is_small(board: Board, sign_in: SignIn) -> None:
+    page = sign_in(board)
+    sizes = page.evaluate(
+        "performance.getEntriesByType('resource').concat(performance.getEntriesByType('navigation'))"
+        ".filter((one) => !one.name.includes('/v1/')).map((one) => one.encodedBodySize)"
+    )
+    assert len(sizes) >= 3
+    assert sum(sizes) < 300_000
+
+
+# -- hostile content --------------------------------------------------------------------------
+
+_HOSTILE = [
+    '<img src=x onerror="window.hurt=1">',
+    "<script>window.hurt=1</script>",
+    '"><svg/onload=window.hurt=1>',
+    "javascript:window.hurt=1",
+    "'-(window.hurt=1)-'",
+    "{{constructor.constructor('window.hurt=1')()}}",
+    "<iframe srcdoc='<script>parent.hurt=1</script>'>",
+    "</pre></textarea></title><script>window.hurt=1</script>",
+    "\u202e<b onmouseover=window.hurt=1>",
+]
+
+
+_FIELDS = (
+    *("name", "model", "goal", "description", "severity", "issue_id", "todo_id", "action", "approver"),
+    *("approved_by", "decision", "reason", "assigned_to", "priority", "source", "category", "detector"),
+    *("prompt_preview", "response_preview"),
+)
+
+
+def _hostile_events(text: str, at: int) -> list[dict[str, Any]]:
+    common = {
+        "timestamp": f"2026-01-01T00:00:{at:02}.000Z",
+        "task_id": text,
+        "task_run_id": text,
+        "task_type": text,
+        "project_id": text,
+        "correlation_id": text,
+    }
+    data: dict[str, Any] = dict.fromkeys(_FIELDS, text)
+    data |= {"steps": [{"index": 0, "description": text}], "metadata": {text: text}, "cost": 0.1}
+    data |= {
+        "items": [dict.fromkeys(("id", "name", "summary", "priority", "next_run"), text)],
+        "depth": 1,
+    }
+    kinds = ["llm_call", "plan_created", "plan_step", "issue", "todo", "scheduled", "queue_snapshot"]
+    kinds += ["config_snapshot", "anomaly", "runtime", text]
+    payloads = [{"kind": kind, "summary": text, "data": data, "tags": [text]} for kind in kinds]
+    events = [{**common, "event_type": "custom", "payload": payload} for payload in payloads]
+    flat = {"action_name": text, "function": text, "args": {text: text}, "result": text, "error": text}
+    flat |= {"exception_type": text, "exception_message": text, "summary": text, "data": data}
+    for kind in ("task_started", "action_failed", "escalated", "approval_requested", "retry_started"):
+        events.append({**common, "event_type": kind, "action_id": text, "status": text, "payload": flat})
+    events.append({**common, "event_type": "heartbeat", "payload": {"model": text, text: text}})
+    return [{"event_id": f"hostile-{at}-{n}", **event} for n, event in enumerate(events)]
+
+
+def test_no_field_of_an_event_runs_as_script(board: Board, sign_in: SignIn) -> None:
+    for at, text in enumerate(_HOSTILE):
+        answer = requests.post(
+            f"{board.endpoint}/v1/ingest",
+            headers={"Authorization": f"Bearer {board.key}"},
+            json={
+                "envelope": {
+                    "agent_id": text,
+                    "agent_type": text,
+                    "framework": text,
+                    "environment": text[:60],
+                },
+                "events": _hostile_events(text, at),
+            },
+            timeout=10,
+        )
+        assert answer.status_code in (200, 207), answer.text
+    page = sign_in(board)
+    page.add_init_script("window.hurt = 0")
+    queries = ["/", "/pipeline", "/costs?prices=open", "/insights"]
+    for text in _HOSTILE:
+        queries += [f"/task?{urlencode({'id': text})}", f"/task?{urlencode({'id': text, 'view': 'log'})}"]
+        for view in ("", "pipeline", "llm", "config"):
+            queries.append(f"/agent?{urlencode({'id': text, 'view': view})}")
+    for query in queries:
+        page.goto(board.endpoint + query)
+        expect(page.get_by_role("status", name="Connection: Live")).to_be_visible()
+        expect(page.locator("[aria-busy]")).to_have_count(0)
+        assert page.evaluate("window.hurt") == 0, query
+        assert page.locator("main script, main iframe, main img").count() == 0, query
+
+
+def test_garbage_from_the_api_does_not_empty_the_page(board: Board, sign_in: SignIn) -> None:
+    send(board, action(1))
+    page = sign_in(board)
+
+    def garble(route: Route) -> None:
+        body = json.dumps({"data": [None, 7, {"agent_id": None}], "totals": 3, "events": {}})
+        route.fulfill(status=200, content_type="application/json", body=body)
+
+    page.route(re.compile("/v1/(pipeline|cost)"), garble)
+    for path in ("/pipeline", "/costs"):
+        page.goto(board.endpoint + path)
+        expect(page.get_by_role("heading", level=1)).to_be_visible()
