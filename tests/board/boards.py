@@ -56,12 +56,13 @@ class Board:
             headers["Authorization"] = f"Bearer {self.keys[kind]}"
         return httpx.Client(base_url=self.endpoint, headers=headers, timeout=20)
 
-    def browser(self) -> httpx.Client:
-        """Return a client that opened the board by a one-time link, as a browser does."""
-        client = self.client(None)
-        response = client.get(self.link())
-        assert response.status_code == 200, response.text
-        return client
+    @contextmanager
+    def browser(self) -> Iterator[httpx.Client]:
+        """Open the board by a one-time link, as a browser does."""
+        with self.client(None) as client:
+            response = client.get(self.link())
+            assert response.status_code == 200, response.text
+            yield client
 
     def link(self) -> str:
         """Return a new one-time link."""

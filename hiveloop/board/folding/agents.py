@@ -20,6 +20,8 @@ _LIFECYCLE, _TASK = _I["lifecycle_stamp"], _I["task_stamp"]
 _HEARTBEAT, _PROGRESS, _ACTIVITY = _I["last_heartbeat_us"], _I["progress_stamp"], _I["last_activity_us"]
 _STOPPED, _ALIVE, _STOPPED_US = _I["stopped_stamp"], _I["alive_stamp"], _I["stopped_us"]
 
+OPERATOR = "board"
+"""Value of ``data.by`` in what the person in front of the board says about an agent."""
 LIFECYCLE_RANKS = {
     "task_started": 1,
     "action_started": 2,
@@ -48,6 +50,8 @@ def heard_us(event: NewEvent) -> int:
 def fold_agent(agents: Contributions, world: str, facts: Facts) -> None:
     """Fold one event into the row of its agent."""
     event = facts.event
+    if event.kind == "issue" and facts.data.get("by") == OPERATOR:
+        return  # said about the agent, not by it: no sign of life
     row = agents.at((world, event.agent_id))
     heard = heard_us(event)
     rank = LIFECYCLE_RANKS.get(event.event_type)
