@@ -137,6 +137,8 @@ class Action:
         traceback: TracebackType | None,
     ) -> None:
         if self.ended or not self._start_ns:
+            if self._activation is not None:  # another thread may have ended it, where it is not current
+                self.agent.deactivated(self._activation, exc)
             return
         duration = monotonic_ns() - self._start_ns
         self.ended = True

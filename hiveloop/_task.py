@@ -152,10 +152,13 @@ class Task:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        was_ended = self.ended
         if exc is None:
             self.complete()
         else:
             self.fail(exc)
+        if was_ended:  # by another thread perhaps, which could not undo what `__enter__` did in this one
+            self._deactivate(exc)
 
     @contextmanager
     def activate(self) -> Generator[Task]:

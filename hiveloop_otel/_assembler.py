@@ -39,7 +39,7 @@ from ._facade import ScopeSpan
 from ._ids import span_id, trace_id
 from ._llm import LlmCall, read_llm_call
 from ._narrative import Narrative, read_narrative
-from ._scopes import Scopes, key_of, outside_of
+from ._scopes import MOST_OPEN, Scopes, key_of, outside_of
 from ._values import Attributes, Limits, clean_name
 from ._work import (
     FinishedSpan,
@@ -137,6 +137,7 @@ class Assembler:
         self._logs = logs
         self._works: dict[str, Work] = {}
         self._closed: OrderedDict[str, SpanContext] = OrderedDict()
+        self._interrupted: OrderedDict[str, None] = OrderedDict()
         self._spans_events = choices.narrative != "logs" or logs is None
         self._logs_events = logs is not None and choices.narrative != "events"
 
@@ -170,6 +171,8 @@ class Assembler:
     # -- starts and ends -----------------------------------------------------------------------
 
     def _start(self, event: Event, parts: Parts) -> None:
+        if self._was_interrupted(key_of(event)):
+            return
         work = self._work_of(event, starting=True)
         _ = work.span.context  # settled in order, from the outside in
         around = self._around(event)
@@ -184,13 +187,15 @@ class Assembler:
             parts.logs.append(self._logs.make(event, narrative, work.span.context))
 
     def _end(self, event: Event, parts: Parts) -> ScopeContent:
+        read = task_content if event.type in _OF_TASKS else action_content
+        content = read(event, self._mapping)
         key = key_of(event)
+        if self._was_interrupted(key):  # a span is exported once
+            return content
         work = self._work_of(event)
         self._scopes.ended(key)
         self._works.pop(key, None)
         self._close(key, work.span.context)
-        read = task_content if event.type in _OF_TASKS else action_content
-        content = read(event, self._mapping)
         if content.is_tool and (task := self._task_work(event)) is not None:
             task.count(names.HIVELOOP_TASK_TOOL_CALLS)
         if not work.span.sampled or work.span.inherited:
@@ -212,6 +217,9 @@ class Assembler:
         key = key_of(started)
         work = self._works.pop(key, None) or self._new_work(started, span)
         self._close(key, span.context)
+        self._interrupted[key] = None
+        if len(self._interrupted) > MOST_OPEN:
+            self._interrupted.popitem(last=False)
         if not span.sampled or span.inherited:
             return
         started = work.started if work.started.type in _STARTS else started
@@ -219,6 +227,10 @@ class Assembler:
         content = read(started, self._mapping)
         work.totals[names.HIVELOOP_SPAN_INCOMPLETE] = True
         spans.append(self._scope_span(work, content, max(now_ns, work.start_ns)))
+
+    def _was_interrupted(self, key: str) -> bool:
+        """Whether a scope's span went out before its end, for there were too many open ones."""
+        return key in self._interrupted and self._scopes.of(key) is None
 
     def _close(self, key: str, context: SpanContext) -> None:
         self._closed[key] = context

@@ -61,6 +61,8 @@ class ScopeSpan(Span):
         dropped_notes: events left out.
         inherited: it belongs to the parent of a fork, which exports it.
         over: nothing that is written now would be exported.
+        stray: its block was left where it was not current, so it may have stayed current elsewhere, though
+            nothing that starts there belongs to it.
     """
 
     # Class-level defaults keep the constructor short: it runs on the agent's thread.
@@ -71,6 +73,7 @@ class ScopeSpan(Span):
     dropped_attributes: int = 0
     dropped_notes: int = 0
     inherited: bool = False
+    stray: bool = False
     _context: SpanContext | None = None
 
     def __init__(

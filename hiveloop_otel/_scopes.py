@@ -2,18 +2,19 @@
 
 Ids and parents are settled here, on the agent's thread, since only there is the ambient context of
 OpenTelemetry known. Everything else about a span is worked out later, from the events. No lock is
-taken: every step is one operation on a dict or a deque.
+taken: every step is one operation on a dict or a deque, which no other thread can come between.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
+from contextvars import Token
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry.baggage import get_baggage
-from opentelemetry.context import Context, attach, detach, get_current
+from opentelemetry.context import Context, attach, get_current
 from opentelemetry.sdk.trace.sampling import Decision
 from opentelemetry.trace import (
     INVALID_SPAN,
@@ -25,7 +26,7 @@ from opentelemetry.trace import (
     set_span_in_context,
 )
 
-from hiveloop._scope import raw_current
+from hiveloop._scope import is_over, raw_current
 from hiveloop.events import Event
 
 from ._facade import ScopeSpan
@@ -96,11 +97,12 @@ class Scopes:
         if ambient is not None:
             self._moments[number] = ambient
             if len(self._moments) > MOST_MOMENTS:
-                self._moments.pop(next(iter(self._moments)), None)
+                for oldest in list(self._moments)[: MOST_MOMENTS // 20]:
+                    self._moments.pop(oldest, None)
 
     def _task(self, event: Event, key: str) -> ScopeSpan:
         agent_id = event.agent.agent_id
-        ambient = get_current_span()
+        ambient = _unless_stray(get_current_span())
         if type(ambient) is ScopeSpan:
             return ScopeSpan("task", key, agent_id, ambient, None, event, ambient.sampled)
         context = ambient.get_span_context()
@@ -114,7 +116,9 @@ class Scopes:
         """The span of the task round this one that was started by hand: OpenTelemetry does not know it."""
         scope = raw_current()
         outer = None if scope is None else scope.entered_from
-        if outer is None or outer.started_event is None or outer.ended:
+        while outer is not None and is_over(outer):
+            outer = outer.entered_from
+        if outer is None or outer.started_event is None:
             return None
         return self._open.get(key_of(outer.started_event))
 
@@ -123,7 +127,7 @@ class Scopes:
         ambient = get_current().get(_KEY)
         above = self._above(event)
         if type(ambient) is ScopeSpan:
-            above = above or ambient
+            above = above or (None if ambient.stray else ambient)
         elif isinstance(ambient, Span):
             return self._in_foreign(event, key, above, ambient)
         sampled = self._samples(event, key) if above is None else above.sampled
@@ -159,9 +163,11 @@ class Scopes:
         return result.decision is Decision.RECORD_AND_SAMPLE
 
     def _abandon_oldest(self) -> None:
-        oldest = self._open.pop(next(iter(self._open)), None)
-        if oldest is not None:
-            self.abandoned.append(oldest)
+        # Some at once: the list is the only way to find the oldest that other threads cannot upset.
+        for key in list(self._open)[: max(1, MOST_OPEN // 100)]:
+            oldest = self._open.pop(key, None)
+            if oldest is not None:
+                self.abandoned.append(oldest)
 
     # -- the delivery thread -------------------------------------------------------------------
 
@@ -182,7 +188,7 @@ class Scopes:
         if not self._moments:
             return INVALID_SPAN
         ambient = self._moments.pop(int(event.event_id[24:], 16), None)
-        return ambient if isinstance(ambient, Span) else INVALID_SPAN
+        return _unless_stray(ambient) if isinstance(ambient, Span) else INVALID_SPAN
 
     def take_all(self) -> list[ScopeSpan]:
         """Forget all open scopes and return their spans, oldest first."""
@@ -219,8 +225,17 @@ def _valid(span: Span) -> SpanContext | None:
     return context if context.is_valid else None
 
 
+def _unless_stray(span: Span) -> Span:
+    return INVALID_SPAN if type(span) is ScopeSpan and span.stray else span
+
+
 class Activation:
-    """Makes a span current for a ``with`` block; leaves alone what others have made current since."""
+    """Makes a span current for a ``with`` block; leaves alone what others have made current since.
+
+    A block may be left in another thread or context than it was entered in, as those of generators are, and
+    of tasks that another thread completes. There is nothing to undo there then, and the span stays current
+    where it was, unless the block is left there, too.
+    """
 
     __slots__ = ("_attached", "_span", "_token")
 
@@ -241,7 +256,15 @@ class Activation:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        # In another context than the entry's, or after an unbalanced attach, there is nothing to undo.
-        if self._attached is not None and get_current() is self._attached:
-            detach(self._token)
+        if self._span is None or self._attached is None:
+            return
+        if get_current() is not self._attached:
+            self._span.stray = True
+            return
+        try:
+            self._token.var.reset(self._token)  # as `detach` does, which would log what is no error here
+        except ValueError:  # in a copy of the context
+            self._span.stray = True
+            before = self._token.old_value
+            attach(Context() if before is Token.MISSING else before)
         self._attached = self._token = None  # the action may wait in the queue for long
