@@ -10,7 +10,7 @@ WORLDS = ("live", "test")
 """The two name spaces of a board; what test keys send never mixes with the rest."""
 
 
-class Profile(msgspec.Struct, frozen=True):
+class Profile(msgspec.Struct, frozen=True, gc=False):
     """What an envelope tells about the program behind an agent; None where it says nothing."""
 
     agent_version: str | None = None
@@ -19,7 +19,7 @@ class Profile(msgspec.Struct, frozen=True):
     sdk_version: str | None = None
 
 
-class NewEvent(msgspec.Struct, frozen=True, kw_only=True):
+class NewEvent(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One accepted event, every field of the right type and within its limits.
 
     Text that was not sent is "" where a fold groups by it (task, run, project, task type) and None
@@ -59,7 +59,7 @@ class NewEvent(msgspec.Struct, frozen=True, kw_only=True):
     profile: Profile = Profile()
 
 
-class StoredEvent(NewEvent, frozen=True, kw_only=True):
+class StoredEvent(NewEvent, frozen=True, kw_only=True, gc=False):
     """An event in the store."""
 
     seq: int

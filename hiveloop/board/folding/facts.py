@@ -30,7 +30,7 @@ _decode = msgspec.json.Decoder().decode
 _encode = msgspec.json.Encoder().encode
 
 
-class Llm(msgspec.Struct, frozen=True):
+class Llm(msgspec.Struct, frozen=True, gc=False):
     """An ``llm_call`` in numbers."""
 
     name: str
@@ -44,7 +44,7 @@ class Llm(msgspec.Struct, frozen=True):
     metadata: dict[str, Any]
 
 
-class Facts(msgspec.Struct, frozen=True):
+class Facts(msgspec.Struct, frozen=True, gc=False):
     """An event with its payload parsed."""
 
     event: NewEvent
@@ -148,6 +148,8 @@ def words(value: Any, limit: int = _LONGEST_NAME) -> str | None:
     if value is None:
         return None
     text: str = value if type(value) is str else compact(value)
+    if "\0" in text:  # PostgreSQL has no such text
+        text = text.replace("\0", "")
     return text[:limit]
 
 
