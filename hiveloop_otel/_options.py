@@ -20,7 +20,15 @@ if TYPE_CHECKING:
 
     from hiveloop.events import AgentInfo
 
-__all__ = ["captures_content", "check_choice", "check_names", "check_type", "resource_of", "sampler_of"]
+__all__ = [
+    "captures_content",
+    "check_choice",
+    "check_flag",
+    "check_names",
+    "check_type",
+    "resource_of",
+    "sampler_of",
+]
 
 _CAPTURE = "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT"
 _CAPTURING = frozenset(("true", "1", "span_only", "event_only", "span_and_event"))
@@ -70,14 +78,29 @@ def check_type(argument: str, value: object, kind: type | tuple[type, ...], what
         raise HiveLoopConfigError(f"{argument}={_shown(value)} is not valid: give {what}")
 
 
+def check_flag(argument: str, value: object) -> bool:
+    """Return a switch; a text such as "false" would count as true, and export what must not leave.
+
+    Raises:
+        HiveLoopConfigError: it is neither True nor False.
+    """
+    if not isinstance(value, bool):
+        raise HiveLoopConfigError(f"{argument}={_shown(value)} is not valid: give True or False")
+    return value
+
+
 def _shown(value: object) -> str:
     return repr(value)[:80] if isinstance(value, str | int | float | bool | None) else type(value).__name__
 
 
 def captures_content(argument: bool | None) -> bool:
-    """Tell whether prompts, responses, arguments and results may be exported."""
+    """Tell whether prompts, responses, arguments and results may be exported.
+
+    Raises:
+        HiveLoopConfigError: the argument is neither True nor False, nor None.
+    """
     if argument is not None:
-        return bool(argument)
+        return check_flag("capture_content", argument)
     return os.environ.get(_CAPTURE, "").strip().lower() in _CAPTURING
 
 

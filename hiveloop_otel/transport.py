@@ -21,6 +21,7 @@ from hiveloop.transport import (
     Misconfigured,
     Outcome,
     Refused,
+    TooLarge,
     Transport,
 )
 
@@ -33,6 +34,7 @@ from ._options import (
     LLM_CALLS,
     captures_content,
     check_choice,
+    check_flag,
     check_names,
     resource_of,
     sampler_of,
@@ -63,11 +65,15 @@ _MOST_TAKEN = 4_000
 
 
 class _Load(NamedTuple):
-    """A prepared batch; what has arrived is taken out of it, so that a retry repeats nothing."""
+    """A prepared batch; what has arrived is taken out of it, so that a retry repeats nothing.
+
+    One that is `trimmed` is a single event, and as small as can be.
+    """
 
     event_ids: tuple[str, ...]
     spans: list[ReadableSpan]
     logs: list[Any]
+    trimmed: bool
 
 
 class OTelTransport(Transport):
@@ -156,7 +162,7 @@ class OTelTransport(Transport):
             check_choice("dialect", dialect, DIALECTS),
             captures_content(capture_content),
             frozenset(check_names("compat", compat, sorted(names.COMPAT))),
-            bool(conversation_id),
+            check_flag("conversation_id", conversation_id),
         )
         self._choices = Choices(
             mapping=mapping,
@@ -165,9 +171,9 @@ class OTelTransport(Transport):
             narrative=check_choice("narrative", narrative, ("both", "events", "logs")),
             plan_steps=check_choice("plan_steps", plan_steps, ("events", "span")),
             pending=None if pending is None else check_choice("pending", pending, ("log", "logfire")),
-            agent_event_spans=agent_event_spans,
-            heartbeat_logs=heartbeat_logs,
-            queue_logs=queue_logs,
+            agent_event_spans=check_flag("agent_event_spans", agent_event_spans),
+            heartbeat_logs=check_flag("heartbeat_logs", heartbeat_logs),
+            queue_logs=check_flag("queue_logs", queue_logs),
         )
         self._target = span_target(
             span_exporter=span_exporter,
@@ -176,7 +182,7 @@ class OTelTransport(Transport):
             endpoint=endpoint,
             headers=headers,
             timeout=timeout,
-            address_shared=metrics or logs,
+            address_shared=check_flag("metrics", metrics) | check_flag("logs", logs),
             on_rejected=self._rejected,
         )
         self._log_target = log_target(
@@ -211,7 +217,8 @@ class OTelTransport(Transport):
 
     def prepare(self, batch: Batch) -> object:
         """Assemble the spans and log records of a batch, and record its metrics."""
-        load = _Load(tuple(event.event_id for event in batch.events), [], [])
+        ids = tuple(event.event_id for event in batch.events)
+        load = _Load(ids, [], [], len(ids) == 1 and self._is_trimmed(batch.events[0]))
         if self._off:
             return load
         assembler = self._assembler or self._built(batch.agent)
@@ -234,6 +241,10 @@ class OTelTransport(Transport):
         if before is event:
             return parts
         return Parts([shrunk(span) for span in parts.spans], parts.logs)  # found too large, and trimmed
+
+    def _is_trimmed(self, event: Event) -> bool:
+        known = self._taken.get(event.event_id)
+        return known is not None and known[0] is not event
 
     def _built(self, agent: AgentInfo) -> Assembler:
         """Build what needs the process's first event, and threads or connections."""
@@ -294,9 +305,10 @@ class OTelTransport(Transport):
 
     def _settle(self, load: _Load, outcome: Outcome) -> None:
         """Forget an event that the engine gives up now."""
-        if isinstance(outcome, Refused) and len(load.event_ids) == 1:
+        too_large = isinstance(outcome, TooLarge) and load.trimmed
+        if too_large or (isinstance(outcome, Refused) and len(load.event_ids) == 1):
             if self._meters is not None:
-                self._meters.spans_dropped(len(load.spans), "refused")
+                self._meters.spans_dropped(len(load.spans), "too_large" if too_large else "refused")
             self._forget(load)
 
     def _forget(self, load: _Load) -> None:
