@@ -238,6 +238,20 @@ def test_an_open_task_grows_while_it_is_watched(board: Board, sign_in: SignIn) -
     expect(page.get_by_role("link", name=re.compile("step 5.*success"))).to_be_visible()
 
 
+def test_of_long_lists_only_what_is_in_sight_is_in_the_document(board: Board, sign_in: SignIn) -> None:
+    for start in range(0, 1_200, 400):
+        send(board, *(action(number) for number in range(start, start + 400)))
+    page = sign_in(board)
+    page.goto(f"{board.endpoint}/task?id=task-1")
+    nodes = page.get_by_role("list", name="Waterfall").get_by_role("listitem")
+    expect(nodes.first).to_be_visible()
+    assert nodes.count() < 120
+    nodes.first.hover()
+    page.mouse.wheel(0, 100_000)
+    expect(page.get_by_role("link", name=re.compile("step 1199"))).to_be_visible()
+    assert nodes.count() < 120
+
+
 # -- looks ------------------------------------------------------------------------------------
 
 _CONTRASTS = (Path(__file__).parent / "contrast.js").read_text("utf-8")
@@ -323,6 +337,13 @@ def _hostile_events(text: str, at: int) -> list[dict[str, Any]]:
     return [{"event_id": f"hostile-{at}-{n}", **event} for n, event in enumerate(events)]
 
 
+_GO = """async (to) => {
+  history.pushState(null, "", to);
+  dispatchEvent(new PopStateEvent("popstate"));
+  for (let frame = 0; frame < 2; frame++) await new Promise(requestAnimationFrame);
+}"""
+
+
 def test_no_field_of_an_event_runs_as_script(board: Board, sign_in: SignIn) -> None:
     for at, text in enumerate(_HOSTILE):
         answer = requests.post(
@@ -347,10 +368,12 @@ def test_no_field_of_an_event_runs_as_script(board: Board, sign_in: SignIn) -> N
         queries += [f"/task?{urlencode({'id': text})}", f"/task?{urlencode({'id': text, 'view': 'log'})}"]
         for view in ("", "pipeline", "llm", "config"):
             queries.append(f"/agent?{urlencode({'id': text, 'view': view})}")
+    page.reload()
     for query in queries:
-        page.goto(board.endpoint + query)
+        page.evaluate(_GO, query)
         expect(page.get_by_role("status", name="Connection: Live")).to_be_visible()
         expect(page.locator("[aria-busy]")).to_have_count(0)
+        assert page.get_by_role("heading", name="This page could not be shown").count() == 0, query
         assert page.evaluate("window.hurt") == 0, query
         assert page.locator("main script, main iframe, main img").count() == 0, query
 

@@ -9,7 +9,6 @@ import re
 from collections.abc import Callable
 from urllib.parse import urlencode
 
-import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from .conftest import Board
@@ -344,7 +343,7 @@ def test_the_agents_llm_calls_are_listed(page: Page, told: Board) -> None:
 
 
 def test_an_empty_board_teaches_with_its_own_address_and_key_and_fills_itself(
-    board: Board, sign_in: Callable[[Board], Page], monkeypatch: pytest.MonkeyPatch
+    board: Board, sign_in: Callable[[Board], Page]
 ) -> None:
     import hiveloop
 
@@ -356,5 +355,71 @@ def test_an_empty_board_teaches_with_its_own_address_and_key_and_fills_itself(
     with hb.agent("newcomer").task("first"):
         pass
     assert hb.flush(10)
+    hiveloop.shutdown()
     expect(card(page, "newcomer")).to_be_visible()
     expect(page.get_by_role("row", name=re.compile("first"))).to_contain_text("Completed")
+
+
+# -- insights ---------------------------------------------------------------------------------
+
+
+def test_insights_say_when_there_is_not_enough_data(page: Page, told: Board) -> None:
+    at(page, told, "/insights")
+    expect(panel(page, "Cache hit ratio")).to_contain_text("Not enough data")
+    expect(panel(page, "Cache hit ratio")).to_contain_text("cache_read_input_tokens")
+    expect(panel(page, "Anomalies")).to_contain_text("cycle")
+    detectors = page.get_by_role("list", name="Detectors", exact=True).get_by_role("listitem")
+    expect(detectors.filter(has_text="Stuck agents")).to_contain_text("agents that are stuck")
+    expect(panel(page, "Tools").get_by_role("row", name=re.compile("crm_update"))).to_contain_text("2")
+
+
+def test_metadata_of_llm_calls_becomes_insights(board: Board, sign_in: Callable[[Board], Page]) -> None:
+    import hiveloop
+
+    hb = hiveloop.init(board.key, endpoint=board.endpoint)
+    agent = hb.agent("worker")
+    for turn in range(1, 21):
+        with agent.task(f"task-{turn}") as task:
+            task.retry("Busy", attempt=1)
+            metadata = {
+                "cache_read_input_tokens": 600,
+                "stop_reason": "max_tokens" if turn == 20 else "end_turn",
+                "turn_number": turn % 3,
+                "context_utilization_pct": 90 if turn > 15 else 40,
+                "system_prompt_tokens": 200,
+                "history_tokens": 700,
+                "tool_results_tokens": 100,
+            }
+            task.llm_call("reason", "gpt-4o", tokens_in=1000, tokens_out=100, cost=0.01, metadata=metadata)
+            task.event("learning", {"summary": "Fixed it", "data": {"correction_applied": True}})
+    assert hb.flush(10)
+    hiveloop.shutdown()
+    page = sign_in(board)
+    page.goto(f"{board.endpoint}/insights")
+    expect(panel(page, "Cache hit ratio")).to_contain_text("60 % of the input")
+    expect(panel(page, "Context pressure")).to_contain_text("25 % of the calls are above 80 %")
+    expect(panel(page, "Truncated answers")).to_contain_text("5 % of the answers were cut off")
+    expect(panel(page, "Cost per turn")).to_contain_text("Turn 2")
+    expect(panel(page, "Prompt composition")).to_contain_text("70 %")
+    expect(panel(page, "Retries")).to_contain_text("20 retries, 1 for each task")
+    expect(panel(page, "Self-correction")).to_contain_text("100 % corrections")
+    expect(panel(page, "Prompts").get_by_role("row", name=re.compile("reason"))).to_contain_text("$0.200")
+
+
+def test_runs_of_one_task_are_told_apart(board: Board, sign_in: Callable[[Board], Page]) -> None:
+    import hiveloop
+
+    hb = hiveloop.init(board.key, endpoint=board.endpoint)
+    agent = hb.agent("worker")
+    for name in ("first try", "second try"):
+        with agent.task("nightly"), agent.track_context(name):
+            pass
+    assert hb.flush(10)
+    hiveloop.shutdown()
+    page = sign_in(board)
+    expect(page.get_by_role("row", name=re.compile("nightly"))).to_have_count(2)
+    page.goto(f"{board.endpoint}/task?id=nightly")
+    expect(node(page, "second try")).to_be_visible()
+    page.get_by_role("navigation", name="Runs of this task").get_by_role("link").last.click()
+    expect(node(page, "first try")).to_be_visible()
+    expect(node(page, "second try")).to_have_count(0)

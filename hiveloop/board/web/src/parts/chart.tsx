@@ -86,7 +86,7 @@ function widened(times: readonly number[], min: number, max: number, isBars: boo
 }
 
 function aligned(props: Props): uPlot.AlignedData {
-  const values = props.stacked ? piled(props.series).reverse() : props.series.map((one) => [...one.values]);
+  const values = props.stacked ? piled(props.series).reverse() : props.series.map((one) => (props.bars ? one.values.map((value) => value || null) : [...one.values]));
   return [[...props.times], ...values] as uPlot.AlignedData;
 }
 

@@ -135,7 +135,8 @@ function IssueRow({ item, withAgent, onChange }: { item: Dict; withAgent: boolea
     busy.value = false;
   };
   const context = dict(item["context"]);
-  const place = [text(context["file"] ?? context["pathname"]), text(context["line"] ?? context["lineno"])].filter(Boolean).join(":");
+  const file = text(context["file"] ?? context["pathname"]);
+  const place = file && [file, text(context["line"] ?? context["lineno"])].filter(Boolean).join(":");
   return (
     <div class="item" role="listitem" data-row tabIndex={0}>
       <SeverityBadge severity={firstText(item["severity"], "medium")} />
