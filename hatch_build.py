@@ -82,7 +82,7 @@ class Pages:
         if not (self.static / "index.html").is_file() or not stamp.is_file():
             return False
         try:
-            return json.loads(stamp.read_text("utf-8")) == {"sources": self._digest()}
+            return bool(json.loads(stamp.read_text("utf-8")) == {"sources": self._digest()})
         except ValueError:
             return False
 
@@ -124,8 +124,7 @@ class Pages:
         except (OSError, subprocess.TimeoutExpired) as error:
             raise CannotBundleError(f"{command[0]}: {error}") from error
         if done.returncode:
-            told = (done.stderr or done.stdout).strip()[-800:]
-            raise CannotBundleError(f"{' '.join(command[-3:])} ended with {done.returncode}: {told}")
+            raise CannotBundleError(f"{_shown(command)} ended with {done.returncode}: {_reason(done)}")
 
     def _digest(self) -> str:
         digest = hashlib.sha256()
@@ -137,6 +136,17 @@ class Pages:
         for name in ("build.mjs", "index.html", "package-lock.json", "package.json"):
             yield self.web / name
         yield from sorted(path for path in (self.web / "src").rglob("*") if path.is_file())
+
+
+def _shown(command: list[str]) -> str:
+    return " ".join([Path(command[0]).name, *(part for part in command[1:] if not part.startswith("-"))])
+
+
+def _reason(done: subprocess.CompletedProcess[str]) -> str:
+    """The first lines of what a tool complained of; the rest is where in its code."""
+    lines = [line.strip() for line in (done.stderr or done.stdout).splitlines() if line.strip()]
+    errors = [line for line in lines if "error" in line.lower()]
+    return " / ".join((errors or lines)[:4])[:500]
 
 
 def _wish() -> str:
