@@ -104,7 +104,7 @@ def _is_in(row: dict[str, Any], wanted: list[str]) -> bool:
 
 
 def _counts(rows: Iterable[dict[str, Any]]) -> dict[str, int]:
-    counts = dict.fromkeys(STATES, 0)
+    counts: dict[str, int] = dict.fromkeys(STATES, 0)
     for row in rows:
         counts["waiting_approval" if row["state"] == "waiting" else row["state"]] += 1
     return counts

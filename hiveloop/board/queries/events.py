@@ -28,6 +28,8 @@ EVENT_TYPES = (
     "custom",
 )
 SEVERITIES = ("debug", "info", "warn", "error")
+_STRETCH = 5_000
+"""Events that one poll looks through."""
 _FREQUENT = frozenset(("custom", "heartbeat"))
 _RARE = "event_type <> 'custom' AND event_type <> 'heartbeat'"
 """What the index by event type covers; a statement must say it to use that index."""
@@ -127,14 +129,19 @@ def _place_of(db: Reader, world: str, event_id: str) -> tuple[Any, ...]:
 
 
 def _arrived(db: Reader, world: str, params: Params, limit: int) -> dict[str, Any]:
-    """Events in the order they came in, after a place in the stream."""
+    """Events in the order they came in, after a place in the stream.
+
+    A stretch of the stream is looked through at a time, however few of its events match.
+    """
     after = params.whole("after_seq", 0, 0, 2**62)
-    where = _filtered(world, params).also("seq > ?", after)
+    stretch = "SELECT * FROM events WHERE seq > ? ORDER BY seq LIMIT ?"
+    seen = db.rows(f"SELECT COUNT(*) AS n, MAX(seq) AS seq FROM ({stretch}) AS stretch", (after, _STRETCH))[0]
+    where = _filtered(world, params)
     where.among("event_type", params.csv("event_type", EVENT_TYPES))
     where.among("kind", params.csv("payload_kind"))
-    rows = db.rows(f"SELECT * FROM events WHERE {where} ORDER BY seq LIMIT ?", [*where.args, limit + 1])
-    shown = page([shown_event(row) for row in rows], limit, [Cursor((row["seq"],)) for row in rows])
-    shown["pagination"]["cursor"] = None
-    last = shown["data"][-1]["seq"] if shown["data"] else after
-    newest = db.rows("SELECT COALESCE(MAX(seq), 0) AS seq FROM events")[0]["seq"]
-    return {**shown, "last_seq": last if shown["pagination"]["has_more"] else max(last, newest or 0)}
+    sql = f"SELECT * FROM ({stretch}) AS stretch WHERE {where} ORDER BY seq LIMIT ?"
+    rows = db.rows(sql, [after, _STRETCH, *where.args, limit + 1])
+    shown, left = [shown_event(row) for row in rows[:limit]], len(rows) > limit
+    last = shown[-1]["seq"] if left else max(after, seen["seq"] or 0)
+    more = left or seen["n"] == _STRETCH
+    return {"data": shown, "pagination": {"cursor": None, "has_more": more}, "last_seq": last}

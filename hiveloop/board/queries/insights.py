@@ -446,7 +446,7 @@ def _models(db: Reader, world: str, params: Params, window: Window) -> list[dict
 
 def _series(db: Reader, world: str, params: Params, window: Window) -> list[dict[str, Any]]:
     rows = {row["bucket"]: row for row in measures(db, world, params, window, _WORK, "bucket")}
-    blank = dict.fromkeys(_WORK, 0)
+    blank: dict[str, Any] = dict.fromkeys(_WORK, 0)
     return [{"timestamp": iso(start), **_work(rows.get(start, blank))} for start in window.starts]
 
 
@@ -469,7 +469,7 @@ PARTS: dict[str, Callable[[Reader, str, Params, Window], list[dict[str, Any]]]] 
 
 def _facts(db: Reader, world: str, params: Params, window: Window, meta: list[dict[str, Any]]) -> Facts:
     buckets = {row["bucket"]: row for row in measures(db, world, params, window, _WORK, "bucket")}
-    blank = dict.fromkeys(_WORK, 0)
+    blank: dict[str, Any] = dict.fromkeys(_WORK, 0)
     series = [buckets.get(start, blank) for start in window.starts]
     states = _states(db, world, params)
     approvals = _ages(db, world, params)

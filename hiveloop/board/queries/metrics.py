@@ -44,7 +44,7 @@ def metrics(db: Reader, world: str, params: Params) -> dict[str, Any]:
     window = aligned(params, params.window("1h"))
     buckets = {row["bucket"]: row for row in measures(db, world, params, window, _NAMES, "bucket")}
     total = {name: sum(row[name] for row in buckets.values()) for name in _NAMES}
-    blank = dict.fromkeys(_NAMES, 0)
+    blank: dict[str, Any] = dict.fromkeys(_NAMES, 0)
     return {
         **window.to_json(),
         "summary": {**_summary(total), **_open_tasks(db, world, params, total)},
@@ -89,7 +89,7 @@ def _summary(row: dict[str, Any]) -> dict[str, Any]:
 def _open_tasks(db: Reader, world: str, params: Params, total: dict[str, Any]) -> dict[str, Any]:
     """Tasks that are under way now, by state; with those that ended they are all tasks of the window."""
     states = statuses(db, world, params.now_us)
-    where = place(Where(world), params).also("is_open = 1")
+    where = place(Where(world), params).also("is_open = 1 AND agent_id > ''")
     sql = f"SELECT state, agent_id, COUNT(*) AS n FROM tasks WHERE {where} GROUP BY state, agent_id"
     counts = {"processing": 0, "waiting": 0, "escalated": 0, "stuck": 0}
     for row in db.rows(sql, where.args):
