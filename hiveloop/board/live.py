@@ -22,10 +22,13 @@ __all__ = ["CHANNELS", "Filters", "Hub", "Listener", "Published", "as_row"]
 
 CHANNELS = ("events", "agents")
 RING = 10_000
-"""Events kept to resume from."""
+"""Events kept to resume from, if they take no more than `RING_BYTES`."""
+RING_BYTES = 32 * 1_048_576
 MOST_WAITING = 5_000
-"""Messages one listener may be behind."""
+"""Messages one listener may be behind, if they take no more than `WAITING_BYTES`."""
+WAITING_BYTES = 8 * 1_048_576
 MOST_IN_BATCH = 500
+_BATCH_BYTES = 1_048_576
 _LEVELS = {"debug": 0, "info": 1, "warn": 2, "error": 3}
 _MOST_NAMES = 200
 
@@ -35,6 +38,7 @@ class Published(NamedTuple):
 
     event: StoredEvent
     text: msgspec.Raw
+    size: int
 
 
 def as_row(event: StoredEvent) -> dict[str, Any]:
@@ -102,6 +106,7 @@ class Listener:
         self.channels: frozenset[str] = frozenset()
         self.filters = Filters()
         self._events: deque[Published] = deque()
+        self._bytes = 0
         self._notices: deque[Mapping[str, Any]] = deque()
         self._reached = 0
         self._lost = False
@@ -112,11 +117,14 @@ class Listener:
         if "events" not in self.channels:
             return
         wanted = [one for one in published if one.event.world == self.world and self.filters.take(one.event)]
-        if len(self._events) + len(wanted) > MOST_WAITING:
+        size = sum(one.size for one in wanted)
+        if len(self._events) + len(wanted) > MOST_WAITING or self._bytes + size > WAITING_BYTES:
             self._events.clear()
+            self._bytes = 0
             self._lost = True
         elif not self._lost:
             self._events.extend(wanted)
+            self._bytes += size
         self._reached = max(self._reached, seq)
         if wanted:
             self._news.set()
@@ -133,9 +141,10 @@ class Listener:
             self._notices.append(message)
             self._news.set()
 
-    def require_resync(self) -> None:
-        """Have the client read everything anew."""
+    def require_resync(self, seq: int) -> None:
+        """Have the client read everything anew, up to an event and on from there."""
         self._lost = True
+        self._reached = max(self._reached, seq)
         self._news.set()
 
     async def news(self) -> None:
@@ -148,26 +157,33 @@ class Listener:
         return bool(self._notices)
 
     def take(self) -> list[Mapping[str, Any]]:
-        """Return what is to be sent now, in order, and forget it."""
+        """Return what is to be sent next, in order, and forget it; more may wait."""
         self._news.clear()
         messages = [*self._notices]
         self._notices.clear()
         if self._lost:
             self._lost = False
             self._events.clear()
-            messages.append({"type": "resync", "seq": self._reached})
-            return messages
-        events = [*self._events]
-        self._events.clear()
-        if self.version == 1:
+            self._bytes = 0
+            return [*messages, {"type": "resync", "seq": self._reached}]
+        events = self._next_batch()
+        if self._events:
+            self._news.set()
+        if self.version == 1 or not events:
             return [*messages, *({"type": "event.new", "data": one.text} for one in events)]
-        for start in range(0, len(events), MOST_IN_BATCH):
-            part = events[start : start + MOST_IN_BATCH]
-            is_last = start + MOST_IN_BATCH >= len(events)
-            # The last one tells how far the stream is, past events that the filters left out.
-            seq = self._reached if is_last else part[-1].event.seq
-            messages.append({"type": "event.batch", "seq": seq, "events": [one.text for one in part]})
-        return messages
+        # The last one tells how far the stream is, past events that the filters left out.
+        seq = events[-1].event.seq if self._events else self._reached
+        return [*messages, {"type": "event.batch", "seq": seq, "events": [one.text for one in events]}]
+
+    def _next_batch(self) -> list[Published]:
+        """Not all that waits: what was taken is no longer bounded, and the socket may be stuck."""
+        taken, size = list[Published](), 0
+        while self._events and len(taken) < MOST_IN_BATCH and size < _BATCH_BYTES:
+            one = self._events.popleft()
+            taken.append(one)
+            size += one.size
+        self._bytes -= size
+        return taken
 
 
 class Hub:
@@ -175,7 +191,8 @@ class Hub:
 
     def __init__(self) -> None:
         self._seq = self._oldest = 0
-        self._ring: deque[Published] = deque(maxlen=RING)
+        self._ring: deque[Published] = deque()
+        self._bytes = 0
         self._listeners: set[Listener] = set()
 
     @property
@@ -194,14 +211,16 @@ class Hub:
 
     def publish(self, events: Iterable[StoredEvent]) -> None:
         """Pass on events that were stored, in the order of their numbers."""
-        published = [Published(event, msgspec.Raw(_encode(shown_event(as_row(event))))) for event in events]
+        published = [_published(event) for event in events]
         if not published:
             return
         self._seq = max(self._seq, published[-1].event.seq)
-        if len(self._ring) + len(published) > RING:
-            gone = min(len(self._ring), len(self._ring) + len(published) - RING)
-            self._oldest = self._ring[gone - 1].event.seq if gone else self._oldest
         self._ring.extend(published)
+        self._bytes += sum(one.size for one in published)
+        while len(self._ring) > RING or self._bytes > RING_BYTES:
+            gone = self._ring.popleft()
+            self._bytes -= gone.size
+            self._oldest = gone.event.seq
         for listener in self._listeners:
             listener.hear(published, self._seq)
 
@@ -221,16 +240,19 @@ class Hub:
 
     def resume(self, listener: Listener, since_seq: int) -> None:
         """Give a listener what it missed after an event; or have it read everything anew."""
-        if since_seq >= self._seq:
-            # More than there is: numbers of another board, or of one that was wiped.
-            if since_seq > self._seq:
-                listener.require_resync()
+        if since_seq == self._seq:
             return
-        if since_seq < self._oldest:
-            listener.require_resync()
+        # More than there is: a number of another board, or of one that was wiped.
+        if since_seq > self._seq or since_seq < self._oldest:
+            listener.require_resync(self._seq)
             return
         missed = [one for one in self._ring if one.event.seq > since_seq]
         listener.hear(missed, self._seq)
 
 
 _encode = msgspec.json.Encoder().encode
+
+
+def _published(event: StoredEvent) -> Published:
+    text = _encode(shown_event(as_row(event)))
+    return Published(event, msgspec.Raw(text), len(text))

@@ -122,6 +122,7 @@ class BoardServer:
             http="h11",
             ws="websockets-sansio",
             ws_max_size=65_536,
+            ws_per_message_deflate=False,  # it costs more than the wires it saves, most of all on one machine
             log_config=None,
             log_level="warning",
             access_log=False,

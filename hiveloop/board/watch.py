@@ -57,15 +57,12 @@ async def _watch(board: Board) -> None:
     before: dict[str, Known] = {}
     while True:
         await _flush(board)
-        if board.hub.listeners:
-            for world in WORLDS:
-                now = await board.run(_states_or_none, board, world)
-                if now is not None:
-                    for message in _changes(before.get(world), now):
-                        board.hub.notify(world, message)
-                    before[world] = now
-        else:
-            before.clear()  # whoever comes next reads the states first
+        for world in WORLDS:
+            now = await board.run(_states_or_none, board, world)
+            if now is not None:
+                for message in _changes(before.get(world), now):
+                    board.hub.notify(world, message)
+                before[world] = now
         await asyncio.sleep(_WATCH_SECONDS)
 
 

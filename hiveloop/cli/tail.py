@@ -102,11 +102,11 @@ Show = Callable[[Iterable[Mapping[str, Any]]], None]
 
 def _listen(config: Config, arguments: argparse.Namespace, since: int | None, show: Show) -> int | None:
     """Show events until the connection ends; return the last number, or None when there was no connection."""
-    from websockets.exceptions import ConnectionClosed
-
     socket = _connected(config)
     if socket is None:
         return None
+    from websockets.exceptions import ConnectionClosed
+
     reached = 0 if since is None else since
     with socket:
         try:
