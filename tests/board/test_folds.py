@@ -17,9 +17,9 @@ from hiveloop.board.store.protocol import Store
 from hiveloop.board.store.sqlite import SqliteStore
 
 from .made_events import NOON, SECOND, custom, event, llm, rows_of
-from .stores import OpenStore, contents, open_store
+from .stores import OpenStore, contents, open_store, postgres_server
 
-__all__ = ["open_store"]
+__all__ = ["open_store", "postgres_server"]
 
 HOUR = 3600
 

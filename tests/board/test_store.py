@@ -18,9 +18,9 @@ from hiveloop.board.store.retention import Retention
 from hiveloop.board.store.sqlite import SqliteStore
 
 from .made_events import NOON, SECOND, custom, event, llm, rows_of
-from .stores import OpenStore, contents, open_store
+from .stores import OpenStore, contents, open_store, postgres_server
 
-__all__ = ["open_store"]
+__all__ = ["open_store", "postgres_server"]
 
 ROOT = Path(__file__).parents[2]
 DAY = 86_400
@@ -88,7 +88,7 @@ def test_a_value_no_column_holds_fails_its_own_append_only(open_store: OpenStore
     good = [store.append("live", [event("heartbeat", n)]) for n in range(3)]
     bad = store.append("live", [event("heartbeat", 3), event("heartbeat", 4, duration_ms=2**70)])
     good += [store.append("live", [event("heartbeat", n)]) for n in range(5, 8)]
-    with pytest.raises(StoreError, match="cannot be stored"):
+    with pytest.raises(StoreError, match=r"cannot be stored|out of range"):
         bad.result()
     assert [len(future.result().new) for future in good] == [1] * 6
     assert rows_of(store, "SELECT COUNT(*) AS n FROM events") == [{"n": 6}]
@@ -163,22 +163,6 @@ def test_events_past_their_age_go_with_their_rows(open_store: OpenStore) -> None
     assert after["calls_1h"] == before["calls_1h"]
 
 
-def test_beyond_its_size_the_oldest_go_but_totals_stay(open_store: OpenStore) -> None:
-    store = open_store(retention=Retention(max_bytes=1_500_000))
-    for hour in range(10):
-        calls = [llm(hour * 3600 + n, cost=0.001, prompt_preview="x" * 900) for n in range(200)]
-        store.append("live", calls).result()
-    pruned = store.prune(NOON + 12 * 3600 * SECOND).result()
-    assert 0 < pruned.events < 2000
-    [left] = rows_of(store, "SELECT COUNT(*) AS n, MIN(ts_us) AS oldest, MAX(ts_us) AS newest FROM events")
-    assert (left["n"], left["newest"]) == (2000 - pruned.events, NOON + (9 * 3600 + 199) * SECOND)
-    assert left["oldest"] > NOON
-    total = [{"calls": 2000, "cost": 2_000_000_000}]
-    assert rows_of(store, "SELECT SUM(calls) AS calls, SUM(cost_nano) AS cost FROM calls_1h") == total
-    store.rebuild().result()
-    assert rows_of(store, "SELECT SUM(calls) AS calls, SUM(cost_nano) AS cost FROM calls_1h") == total
-
-
 def test_old_heartbeats_are_thinned_out_but_not_those_that_tell_something(open_store: OpenStore) -> None:
     store = open_store()
     plain = [event("heartbeat", at, {"hiveloop": {"idle_seconds": at}}) for at in range(0, 3600, 30)]
@@ -203,6 +187,23 @@ def test_numbering_goes_on_after_everything_was_removed(open_store: OpenStore) -
 
 
 # -- SQLite's own ---------------------------------------------------------------------------------
+
+
+def test_beyond_its_size_the_oldest_go_but_totals_stay(tmp_path: Path) -> None:
+    store = SqliteStore(tmp_path / "board.db", retention=Retention(max_bytes=1_500_000))
+    for hour in range(10):
+        calls = [llm(hour * 3600 + n, cost=0.001, prompt_preview="x" * 900) for n in range(200)]
+        store.append("live", calls).result()
+    pruned = store.prune(NOON + 12 * 3600 * SECOND).result()
+    assert 0 < pruned.events < 2000
+    [left] = rows_of(store, "SELECT COUNT(*) AS n, MIN(ts_us) AS oldest, MAX(ts_us) AS newest FROM events")
+    assert (left["n"], left["newest"]) == (2000 - pruned.events, NOON + (9 * 3600 + 199) * SECOND)
+    assert left["oldest"] > NOON
+    total = [{"calls": 2000, "cost": 2_000_000_000}]
+    assert rows_of(store, "SELECT SUM(calls) AS calls, SUM(cost_nano) AS cost FROM calls_1h") == total
+    store.rebuild().result()
+    assert rows_of(store, "SELECT SUM(calls) AS calls, SUM(cost_nano) AS cost FROM calls_1h") == total
+    store.close()
 
 
 def test_a_full_disk_fails_appends_until_there_is_room(tmp_path: Path) -> None:

@@ -42,8 +42,8 @@ class Database(Protocol):
         """Run a statement for every row of arguments."""
         ...
 
-    def announce(self, last_seq: int) -> None:
-        """Tell other processes, when the transaction commits, that there are events up to `last_seq`."""
+    def announce(self, after_seq: int, last_seq: int) -> None:
+        """Tell other processes, when the transaction commits, of events after one number up to another."""
         ...
 
     def others_wrote(self) -> bool:

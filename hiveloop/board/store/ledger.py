@@ -97,7 +97,7 @@ class Ledger:
         projects = self._new_projects(new)
         self.fold(new)
         if kept:
-            self.db.announce(max(kept))
+            self.db.announce(base, max(kept))
         return _answers(batches, base, kept, projects)
 
     def _last_seq(self) -> int:

@@ -5,11 +5,10 @@ from __future__ import annotations
 import os
 import shutil
 import sqlite3
-import threading
 import time
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import Future
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +22,12 @@ from .protocol import (
     Reader,
     Row,
     Store,
-    StoreClosedError,
     StoreError,
     StoreFullError,
     Value,
 )
 from .pruning import prune
+from .readers import ReaderPool
 from .rebuild import rebuild
 from .retention import Retention
 from .schema import SCHEMA_VERSION
@@ -41,7 +40,6 @@ _CACHE_KIB = 65_536
 _READER_CACHE_KIB = 8_192
 _MMAP_BYTES = 256 * 1024**2
 _CHECKPOINT_PAGES = 4_000
-_MOST_READERS = 8
 _BUSY_SECONDS = 10.0
 _FULL = 13
 """SQLITE_FULL, for databases that cannot grow."""
@@ -95,7 +93,7 @@ class _Connection:
     def many(self, sql: str, rows: Iterable[Sequence[Any]]) -> None:
         self._db.executemany(sql, rows)
 
-    def announce(self, last_seq: int) -> None:
+    def announce(self, after_seq: int, last_seq: int) -> None:
         """Nobody else listens: one process, one file."""
 
     def others_wrote(self) -> bool:
@@ -142,9 +140,10 @@ class _Reader:
     def begin(self) -> None:
         self._db.execute("BEGIN")
 
-    def end(self) -> None:
+    def end(self) -> bool:
         if self._db.in_transaction:
             self._db.execute("ROLLBACK")
+        return True
 
     def close(self) -> None:
         self._db.close()
@@ -169,12 +168,9 @@ class SqliteStore:
     ) -> None:
         self.path = Path(path)
         self._retention = retention or Retention()
-        self._idle: list[_Reader] = []
-        self._lent = threading.BoundedSemaphore(_MOST_READERS)
-        self._lock = threading.Lock()
-        self._closed = False
         _make_private(self.path)
         self._writer = Writer(self._connect(), most_names)
+        self._readers = ReaderPool(lambda: _Reader(self.path), (sqlite3.Error,))
 
     def _connect(self) -> _Connection:
         try:
@@ -190,35 +186,7 @@ class SqliteStore:
 
     def reader(self) -> AbstractContextManager[Reader]:
         """See `Store`. At most eight are lent at a time; more callers wait."""
-        return self._lend()
-
-    @contextmanager
-    def _lend(self) -> Generator[Reader]:
-        with self._lent:
-            reader = self._take()
-            try:
-                reader.begin()
-                yield reader
-            except sqlite3.Error as error:
-                raise StoreError(f"{self.path}: {error}") from error
-            finally:
-                reader.end()
-                self._give_back(reader)
-
-    def _take(self) -> _Reader:
-        with self._lock:
-            if self._closed:
-                raise StoreClosedError("the store is closed")
-            if self._idle:
-                return self._idle.pop()
-        return _Reader(self.path)
-
-    def _give_back(self, reader: _Reader) -> None:
-        with self._lock:
-            if not self._closed:
-                self._idle.append(reader)
-                return
-        reader.close()
+        return self._readers.lend()
 
     def manage(self, sql: str, args: Sequence[Value] = ()) -> Future[int]:
         """See `Store`."""
@@ -240,11 +208,7 @@ class SqliteStore:
     def close(self) -> None:
         """See `Store`."""
         self._writer.close()
-        with self._lock:
-            self._closed = True
-            idle, self._idle = self._idle, []
-        for reader in idle:
-            reader.close()
+        self._readers.close()
 
 
 _: type[Store] = SqliteStore

@@ -130,9 +130,10 @@ class Writer:
                 self._ledger.forget()
             return
         appends = [job for job in jobs if isinstance(job, _Append)]
-        if not self._store(appends, last_try=len(appends) == 1):
-            for append in appends:  # one of them cannot be stored; the others can
-                self._store([append], last_try=True)
+        if len(appends) > 1 and self._store(appends, last_try=False):
+            return
+        for append in appends:  # alone, or one of several that cannot be stored while the others can
+            self._store([append], last_try=True)
 
     def _store(self, appends: list[_Append], *, last_try: bool) -> bool:
         batches = [(append.world, append.events) for append in appends]

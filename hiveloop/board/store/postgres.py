@@ -1,0 +1,323 @@
+"""The store in PostgreSQL: for boards that grow past one machine.
+
+Several boards may share a database. Writers take turns by an advisory lock, so that folds need no other
+and event numbers become visible in their order; each transaction tells the other boards what it stored.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future
+from contextlib import AbstractContextManager, suppress
+from functools import lru_cache
+from typing import Any
+
+import psycopg
+from psycopg.abc import Buffer
+from psycopg.adapt import Loader
+from psycopg.rows import dict_row, tuple_row
+
+from hiveloop.board.model import NewEvent, Profile, StoredEvent
+
+from .ledger import Ledger, event_of
+from .names import MOST_NAMES
+from .protocol import Appended, Pruned, Reader, Row, Store, StoreError, StoreFullError, Value
+from .pruning import prune
+from .readers import ReaderPool
+from .rebuild import rebuild
+from .retention import Retention
+from .schema import SCHEMA_VERSION
+from .statements import Dialect
+from .writer import Writer
+
+__all__ = ["PostgresStore"]
+
+_CHANNEL = "hiveloop_board"
+_LOCK = 0x686976656C6F6F70
+"""Number of the advisory lock: "hiveloop" in ASCII."""
+_DISK_FULL = "53100"
+_LISTEN_SECONDS = 0.5
+_AGAIN_SECONDS = 1.0
+_MOST_OWN = 4_096
+_SIZE = (
+    "SELECT SUM(pg_total_relation_size(oid)) AS n FROM pg_class "
+    "WHERE relkind = 'r' AND relnamespace = current_schema()::regnamespace"
+)
+
+
+@lru_cache(maxsize=1024)
+def _translated(sql: str) -> bytes:
+    """The statement with the driver's placeholders; as bytes, since it takes literal text only."""
+    return sql.replace("%", "%%").replace("?", "%s").encode()
+
+
+class _Numeric(Loader):
+    """Sums of integers come as NUMERIC: they are integers here, too."""
+
+    def load(self, data: Buffer) -> int | float:
+        text = bytes(data).decode()
+        return int(text) if text.lstrip("-").isdigit() else float(text)
+
+
+def _connected(url: str) -> psycopg.Connection[tuple[Any, ...]]:
+    connection = psycopg.connect(
+        url, autocommit=True, row_factory=tuple_row, application_name="hiveloop board"
+    )
+    connection.adapters.register_loader("numeric", _Numeric)
+    return connection
+
+
+class _Connection:
+    """The writing connection, made again after the server was away."""
+
+    dialect: Dialect = "postgres"
+    errors: tuple[type[Exception], ...] = (psycopg.Error,)
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._db = _connected(url)
+        self._told: tuple[int, int] | None = None
+        self.own: deque[tuple[int, int]] = deque(maxlen=_MOST_OWN)
+        """Ranges of numbers that this board stored last."""
+
+    def begin(self) -> None:
+        self._told = None
+        if self._db.closed:
+            self._db = _connected(self._url)
+        self._db.execute("BEGIN")
+        self._db.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
+
+    def commit(self) -> None:
+        self._db.execute("COMMIT")
+
+    def rollback(self) -> None:
+        if self._told is not None and self._told in self.own:
+            self.own.remove(self._told)
+        with suppress(psycopg.Error):  # a lost connection has rolled back, and is made again
+            if not self._db.closed:
+                self._db.execute("ROLLBACK")
+
+    def rows(self, sql: str, args: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        return self._db.execute(_translated(sql), args).fetchall()
+
+    def run(self, sql: str, args: Sequence[Any] = ()) -> int:
+        return self._db.execute(_translated(sql), args).rowcount
+
+    def many(self, sql: str, rows: Iterable[Sequence[Any]]) -> None:
+        with self._db.cursor() as cursor:
+            cursor.executemany(_translated(sql), rows)
+
+    def announce(self, after_seq: int, last_seq: int) -> None:
+        self._told = (after_seq, last_seq)
+        self.own.append(self._told)  # before the commit: its notice may be here before the commit returns
+        self._db.execute("SELECT pg_notify(%s, %s)", (_CHANNEL, f"{after_seq} {last_seq}"))
+
+    def others_wrote(self) -> bool:
+        """Caches outlive a transaction only while no other board writes: each leaves its mark."""
+        me = f"{self._db.info.backend_pid} {id(self)}"
+        found = self.rows("SELECT value FROM meta WHERE name = 'last_writer'")
+        if found and found[0][0] == me:
+            return False
+        self.run(
+            "INSERT INTO meta (name, value) VALUES ('last_writer', ?) "
+            "ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+            (me,),
+        )
+        return True
+
+    def explain(self, error: Exception) -> StoreError:
+        if getattr(error, "sqlstate", None) == _DISK_FULL:
+            return StoreFullError(f"no space left for the database: {error}")
+        return StoreError(f"PostgreSQL: {error}")
+
+    def size_bytes(self) -> int:
+        """Return 0: deleting rows makes no file smaller here, so the size must not decide what to delete."""
+        return 0
+
+    def tidy(self) -> None:
+        """PostgreSQL does that by itself."""
+
+    def close(self) -> None:
+        self._db.close()
+
+
+class _Reader:
+    """A reading connection; each use is one snapshot."""
+
+    def __init__(self, url: str) -> None:
+        self._db = _connected(url)
+
+    def rows(self, sql: str, args: Sequence[Value] = ()) -> list[Row]:
+        with self._db.cursor(row_factory=dict_row) as cursor:
+            return cursor.execute(_translated(sql), args).fetchall()
+
+    def begin(self) -> None:
+        self._db.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+
+    def end(self) -> bool:
+        with suppress(psycopg.Error):
+            if not self._db.closed:
+                self._db.execute("ROLLBACK")
+                return True
+        return False
+
+    def close(self) -> None:
+        self._db.close()
+
+
+class PostgresStore:
+    """Events and tables in a PostgreSQL database, shared by any number of boards.
+
+    Retention by size is the operator's: `prune` looks at ages only.
+
+    Args:
+        url: ``postgresql://user:password@host/database``; libpq's environment variables count, too.
+        retention: how much `prune` leaves.
+        most_names: how many models, tools and calls of a day rollups tell apart; the same for all boards.
+
+    Raises:
+        StoreError: the database cannot be reached or used, or is one of a newer board.
+    """
+
+    def __init__(self, url: str, *, retention: Retention | None = None, most_names: int = MOST_NAMES) -> None:
+        self._url = url
+        self._retention = retention or Retention()
+        self._connection = _prepared(url)
+        self._writer = Writer(self._connection, most_names)
+        self._readers = ReaderPool(lambda: _Reader(url), (psycopg.Error,))
+        self._stopping = threading.Event()
+        self._listener: threading.Thread | None = None
+        self._known = 0
+
+    def append(self, world: str, events: Sequence[NewEvent]) -> Future[Appended]:
+        """See `Store`."""
+        return self._writer.append(world, events)
+
+    def reader(self) -> AbstractContextManager[Reader]:
+        """See `Store`. At most eight are lent at a time; more callers wait."""
+        return self._readers.lend()
+
+    def manage(self, sql: str, args: Sequence[Value] = ()) -> Future[int]:
+        """See `Store`."""
+        return self._writer.call(lambda ledger: _managed(ledger, sql, args), forgets=True)
+
+    def rebuild(self) -> Future[int]:
+        """See `Store`."""
+        return self._writer.call(_rebuilt, forgets=True)
+
+    def prune(self, now_us: int) -> Future[Pruned]:
+        """See `Store`. Long work is done in steps, with appends in between."""
+        return prune(self._writer, self._retention, now_us)
+
+    def size_bytes(self) -> int:
+        """See `Store`."""
+        with self.reader() as reader:
+            found = reader.rows(_SIZE)[0]["n"]
+        return found if isinstance(found, int) else 0
+
+    def follow(self, heard: Callable[[list[StoredEvent]], None], after_seq: int) -> None:
+        """Have `heard` called with what other boards store, in order, on a thread of the store's own.
+
+        After an interruption of the connection it hears what was missed meanwhile.
+
+        Args:
+            heard: what to call; it must not raise.
+            after_seq: number of the newest event that is known already.
+        """
+        self._known = after_seq
+        self._listener = threading.Thread(
+            target=self._listen, args=(heard,), name="hiveloop-board-follow", daemon=True
+        )
+        self._listener.start()
+
+    def close(self) -> None:
+        """See `Store`."""
+        self._stopping.set()
+        if self._listener is not None:
+            self._listener.join()
+        self._writer.close()
+        self._readers.close()
+
+    # -- what other boards store --------------------------------------------------------------------
+
+    def _listen(self, heard: Callable[[list[StoredEvent]], None]) -> None:
+        while not self._stopping.is_set():
+            with suppress(psycopg.Error, StoreError):
+                self._listen_once(heard)
+            self._stopping.wait(_AGAIN_SECONDS)
+
+    def _listen_once(self, heard: Callable[[list[StoredEvent]], None]) -> None:
+        with _connected(self._url) as connection:
+            connection.execute(f"LISTEN {_CHANNEL}".encode())
+            self._catch_up(heard)
+            while not self._stopping.is_set() and not connection.closed:
+                for notice in connection.notifies(timeout=_LISTEN_SECONDS):
+                    after, last = map(int, notice.payload.split())
+                    if last > self._known:
+                        if (after, last) not in self._connection.own:
+                            self._catch_up(heard)
+                        self._known = max(self._known, last)
+
+    def _catch_up(self, heard: Callable[[list[StoredEvent]], None]) -> None:
+        """Read on from what is known; leave out what this board stored itself."""
+        while not self._stopping.is_set():
+            with self.reader() as reader:
+                events = _events_after(reader, self._known)
+            if not events:
+                return
+            own = list(self._connection.own)
+            others = [event for event in events if not any(a < event.seq <= b for a, b in own)]
+            if others:
+                heard(others)
+            self._known = events[-1].seq
+
+
+_: type[Store] = PostgresStore
+
+
+def _prepared(url: str) -> _Connection:
+    """Connect; make the tables of an empty database, refuse those of a newer board."""
+    try:
+        connection = _Connection(url)
+        connection.begin()
+        ledger = Ledger(connection)
+        if connection.rows("SELECT to_regclass('meta') IS NULL")[0][0]:
+            ledger.create(time.time_ns() // 1000)
+        version = int(ledger.meta("schema_version") or 0)
+        connection.commit()
+    except psycopg.Error as error:
+        raise StoreError(f"cannot use the PostgreSQL database: {error}") from error
+    if version != SCHEMA_VERSION:
+        connection.close()
+        raise StoreError(f"the database has version {version}, this board knows {SCHEMA_VERSION}")
+    return connection
+
+
+def _managed(ledger: Ledger, sql: str, args: Sequence[Value]) -> int:
+    _mark(ledger)
+    return ledger.db.run(sql, args)
+
+
+def _rebuilt(ledger: Ledger) -> int:
+    _mark(ledger)
+    return rebuild(ledger)
+
+
+def _mark(ledger: Ledger) -> None:
+    """Make every board, this one included, read its caches again."""
+    ledger.set_meta("last_writer", "")
+
+
+def _events_after(reader: Reader, after: int) -> list[StoredEvent]:
+    rows = reader.rows("SELECT * FROM events WHERE seq > ? ORDER BY seq LIMIT 1000", (after,))
+    profiles = {number: _profile(reader, number) for number in {row["profile_id"] for row in rows}}
+    return [event_of(list(row.values()), profiles[row["profile_id"]]) for row in rows]
+
+
+def _profile(reader: Reader, number: Value) -> Profile:
+    sql = "SELECT agent_version, framework, runtime, sdk_version FROM profiles WHERE profile_id = ?"
+    found = reader.rows(sql, (number,))
+    return Profile(*(str(value) if value else None for value in found[0].values())) if found else Profile()
