@@ -436,7 +436,7 @@ class Assembler:
         if span.attributes or work.totals:
             own = {**work.attributes_of_others(), **own, **work.totals}
         name = content.name if span.name is None else clean_name(span.name)
-        status = span.status or _UNSET
+        status = work.status_of_others()
         if content.error_type is not None:
             status = Status(StatusCode.ERROR, content.error_message)
         return self._span(

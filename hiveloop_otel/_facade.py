@@ -10,14 +10,16 @@ from __future__ import annotations
 import time
 import traceback
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from types import NoneType
+from typing import TYPE_CHECKING, NamedTuple, TypeGuard
 
 from opentelemetry.trace import Link, Span, SpanContext, Status, StatusCode, TraceFlags
 
 from hiveloop._guard import guarded
-from hiveloop._shape import is_list
+from hiveloop._shape import is_a, kind_of
 
 from ._ids import span_id, trace_id
+from ._values import clean_attributes, clean_value
 
 if TYPE_CHECKING:
     from hiveloop.events import Event
@@ -26,6 +28,11 @@ __all__ = ["MOST_ADDED", "Note", "ScopeSpan"]
 
 MOST_ADDED = 128
 """Attributes, and events, that others may add to one span; the SDK's own default."""
+
+
+_PLAIN = frozenset((str, bool, int, float, NoneType))
+_TOLD = (StatusCode.OK, StatusCode.ERROR)
+_LATEST_NS = 2**63
 
 
 class Note(NamedTuple):
@@ -165,8 +172,7 @@ class ScopeSpan(Span):
         if len(self.attributes) >= MOST_ADDED and key not in self.attributes:
             self.dropped_attributes += 1
             return
-        # A list may change before it is exported.
-        self.attributes[str(key)] = tuple(value) if is_list(value) else value
+        self.attributes[str(key)] = _as_now(value)
 
     @guarded
     def set_attributes(self, attributes: Mapping[str, object]) -> None:
@@ -185,7 +191,8 @@ class ScopeSpan(Span):
         if len(notes) >= MOST_ADDED:
             del notes[0]
             self.dropped_notes += 1
-        notes.append(Note(str(name), dict(attributes or {}), timestamp or time.time_ns()))
+        told = {key: _as_now(value) for key, value in (attributes or {}).items()}
+        notes.append(Note(str(name), told, timestamp if _is_time(timestamp) else time.time_ns()))
 
     def _own_notes(self) -> list[Note]:
         """Most spans never get a note; another thread may be about to add the first one as well."""
@@ -195,9 +202,9 @@ class ScopeSpan(Span):
     @guarded
     def add_link(self, context: SpanContext, attributes: Mapping[str, object] | None = None) -> None:
         """Add a link to the exported span."""
-        if not self.over and len(self.links) < MOST_ADDED:
-            from ._values import clean_attributes
-
+        if self.over or not is_a(kind_of(context), SpanContext) or not context.is_valid:
+            return
+        if len(self.links) < MOST_ADDED:
             self.links = (*self.links, Link(context, clean_attributes(attributes or {})))
 
     @guarded
@@ -208,9 +215,15 @@ class ScopeSpan(Span):
 
     @guarded
     def set_status(self, status: Status | StatusCode, description: str | None = None) -> None:
-        """Set the status of the exported span; a failure of the scope itself counts more."""
-        if not self.over:
-            self.status = status if isinstance(status, Status) else Status(status, description)
+        """Set the status of the exported span; a failure of the scope itself counts more.
+
+        As with the SDK's spans, "ok" is the last word, and "unset" changes nothing.
+        """
+        given = Status(status, description) if isinstance(status, StatusCode) else status
+        if self.over or not is_a(kind_of(given), Status) or given.status_code not in _TOLD:
+            return
+        if self.status is None or self.status.status_code is not StatusCode.OK:
+            self.status = given
 
     @guarded
     def record_exception(
@@ -232,3 +245,12 @@ class ScopeSpan(Span):
             "exception.escaped": str(escaped),
         }
         self.add_event("exception", {**told, **(attributes or {})}, timestamp)
+
+
+def _as_now(value: object) -> object:
+    """Take a value as it is: a list or a dict may change before it is exported."""
+    return value if type(value) in _PLAIN else clean_value(value)
+
+
+def _is_time(timestamp: object) -> TypeGuard[int]:
+    return type(timestamp) is int and 0 < timestamp < _LATEST_NS

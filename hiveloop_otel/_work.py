@@ -10,6 +10,7 @@ from opentelemetry.attributes import BoundedAttributes
 from opentelemetry.sdk.trace import Event as SpanEvent
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.util import BoundedList
+from opentelemetry.trace import Status, StatusCode
 
 from hiveloop._redact import redact_text
 from hiveloop.events import Event
@@ -17,7 +18,7 @@ from hiveloop.events import Event
 from . import semconv as names
 from ._facade import Note, ScopeSpan
 from ._llm import LlmCall
-from ._values import Attributes, Limits, Value, clean_attributes, clean_name
+from ._values import Attributes, Limits, Value, clean_attributes, clean_name, clean_text
 
 __all__ = ["FinishedSpan", "Work", "bounded_attributes", "bounded_events"]
 
@@ -25,6 +26,7 @@ _MOST_PENDING = 100
 """Requests for approval of one task that wait for an answer, and started steps of its plan."""
 _NUMBERS = (int, float)
 _LOUD = frozenset(("error",))
+_UNSET = Status(StatusCode.UNSET)
 
 
 class FinishedSpan(ReadableSpan):
@@ -125,6 +127,20 @@ class Work:
         told = self.span.attributes
         return _redacted(clean_attributes(told)) if told else {}
 
+    def status_of_others(self) -> Status:
+        """Return the status that others set on the span, if any."""
+        status = self.span.status or _UNSET
+        if not status.description:
+            return status
+        return Status(status.status_code, redact_text(clean_text(status.description)))
+
+
+def _redacted_value(value: Value) -> Value:
+    if isinstance(value, str):
+        return redact_text(value)
+    texts = [redact_text(item) for item in value if isinstance(item, str)] if isinstance(value, tuple) else []
+    return tuple(texts) if texts else value  # a list of texts is all texts
+
 
 def _is_loud(event: SpanEvent) -> bool:
     attributes = event.attributes
@@ -138,7 +154,7 @@ def _noted(note: Note) -> SpanEvent:
 
 
 def _redacted(attributes: Attributes) -> Attributes:
-    return {k: redact_text(v) if isinstance(v, str) else v for k, v in attributes.items()}
+    return {key: _redacted_value(value) for key, value in attributes.items()}
 
 
 def bounded_events(events: list[SpanEvent], limits: Limits, dropped: int) -> Sequence[SpanEvent]:
