@@ -165,6 +165,7 @@ class Assembler:
         """Return the spans of all open scopes as they are; children before their parents."""
         spans: list[ReadableSpan] = []
         for span in reversed(self._scopes.take_all()):
+            span.stray = True  # whatever starts below it from now on belongs to another client
             self._interrupt(span, now_ns, spans)
         return spans
 

@@ -119,6 +119,18 @@ def test_a_task_below_one_that_was_left_out_of_order_keeps_its_own_parent(traced
     assert roots(seen) == ["outer"]
 
 
+def test_what_was_open_at_a_shutdown_is_no_parent_of_what_a_later_client_does(traced: Maker) -> None:
+    def run() -> None:
+        traced().agent.task("left open").__enter__()
+        hiveloop.reset()
+        later = traced()
+        with later.agent.task("later"):
+            pass
+        assert roots(later) == ["later"]
+
+    contextvars.copy_context().run(run)
+
+
 @pytest.fixture
 def hasty_threads() -> Iterator[None]:
     before = sys.getswitchinterval()
