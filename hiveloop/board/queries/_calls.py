@@ -12,7 +12,7 @@ from ._sql import Where, dollars
 from ._values import ratio
 from .params import Params, Window
 
-__all__ = ["SINGLE_SUMS", "Source", "Spent", "call_filter", "cost_source", "source_of"]
+__all__ = ["HOURLY_SUMS", "SINGLE_SUMS", "Source", "Spent", "call_filter", "cost_source", "source_of"]
 
 _MOST_SINGLE = 8_000
 """Calls that are summed one by one; more are summed by the hour."""
@@ -21,21 +21,12 @@ _SINGLE_RANGE = 48 * HOUR
 
 SINGLE_SUMS = (
     "COUNT(*) AS calls, SUM(tokens_in) AS tokens_in, SUM(tokens_out) AS tokens_out,"
-    " SUM(cost_nano) AS cost_nano, SUM(est_nano) AS est_nano, COUNT(cost_nano) AS reported_calls,"
-    " SUM(CASE WHEN cost_nano IS NULL AND est_nano IS NOT NULL THEN 1 ELSE 0 END) AS estimated_calls"
+    " SUM(cost_nano) AS cost_nano, SUM(est_nano) AS est_nano,"
+    " SUM(CASE WHEN cost_nano IS NULL AND est_nano IS NULL THEN 1 ELSE 0 END) AS unpriced"
 )
-_HOURLY = ", ".join(
-    f"SUM({name}) AS {name}"
-    for name in (
-        "calls",
-        "tokens_in",
-        "tokens_out",
-        "cost_nano",
-        "est_nano",
-        "reported_calls",
-        "estimated_calls",
-    )
-)
+_UNPRICED = "SUM(calls - reported_calls - estimated_calls) AS unpriced"
+_ADDED = ("calls", "tokens_in", "tokens_out", "cost_nano", "est_nano")
+HOURLY_SUMS = ", ".join([*(f"SUM({name}) AS {name}" for name in _ADDED), _UNPRICED])
 
 
 class Source(NamedTuple):
@@ -80,14 +71,16 @@ def source_of(db: Reader, world: str, params: Params, window: Window) -> Source:
         return Source("events", "ts_us", where, SINGLE_SUMS, window.start_us, MINUTE)
     since = window.start_us // HOUR * HOUR
     where = call_filter(Where(world), params, name="name").between("hour_us", since, window.end_us)
-    return Source("calls_1h", "hour_us", where, _HOURLY, since, HOUR)
+    return Source("calls_1h", "hour_us", where, HOURLY_SUMS, since, HOUR)
 
 
 def _are_few(db: Reader, world: str, window: Window) -> bool:
     if window.end_us - window.start_us >= _SINGLE_RANGE:
         return False
-    where = Where(world).between("bucket_us", window.start_us // (5 * MINUTE) * 5 * MINUTE, window.end_us)
-    found = db.rows(f"SELECT SUM(llm_calls) AS n FROM roll_5m WHERE {where}", where.args)[0]["n"]
+    fine = window.end_us - window.start_us <= 2 * HOUR
+    table, column, step = ("roll_5m", "bucket_us", 5 * MINUTE) if fine else ("roll_1h", "hour_us", HOUR)
+    where = Where(world).between(column, window.start_us // step * step, window.end_us)
+    found = db.rows(f"SELECT SUM(llm_calls) AS n FROM {table} WHERE {where}", where.args)[0]["n"]
     return int(found or 0) <= _MOST_SINGLE
 
 
@@ -109,7 +102,7 @@ class Spent:
 
     def __init__(self) -> None:
         self.calls = self.tokens_in = self.tokens_out = 0
-        self.cost_nano = self.est_nano = self.reported = self.estimated = 0
+        self.cost_nano = self.est_nano = self.unpriced = 0
 
     def add(self, row: dict[str, Any]) -> None:
         """Add the measures of a row."""
@@ -118,8 +111,7 @@ class Spent:
         self.tokens_out += row["tokens_out"] or 0
         self.cost_nano += row["cost_nano"] or 0
         self.est_nano += row["est_nano"] or 0
-        self.reported += row["reported_calls"] or 0
-        self.estimated += row["estimated_calls"] or 0
+        self.unpriced += row["unpriced"] or 0
 
     @property
     def nano(self) -> int:
@@ -138,9 +130,7 @@ class Spent:
             "total_tokens_out": self.tokens_out,
             "reported_cost": dollars(self.cost_nano),
             "estimated_cost": dollars(self.est_nano),
-            "reported_calls": self.reported,
-            "estimated_calls": self.estimated,
-            "unpriced_calls": max(0, self.calls - self.reported - self.estimated),
+            "unpriced_calls": self.unpriced,
             "estimated_share": ratio(self.est_nano, self.nano),
             "cost_source": cost_source(self.cost_nano, self.est_nano),
         }

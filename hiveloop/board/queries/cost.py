@@ -11,35 +11,61 @@ from ._clock import HOUR, iso
 from ._rollups import measures
 from ._sql import Where, dollars, page
 from ._values import Payload, ratio, rounded
-from .params import Cursor, Params, Window
+from .params import Cursor, Params
 
 __all__ = ["calls", "cost", "llm_calls", "timeseries"]
 
-_DIMENSIONS = {
-    "by_model": ("model", "model"),
-    "by_agent": ("agent_id", "agent_id"),
-    "by_task_type": ("task_type", "task_type"),
-    "by_project": ("project", "project_id"),
-}
 _GROUPS = {"model": "model", "agent": "agent_id", "task_type": "task_type", "project": "project"}
 _PER_TASK = ("agent_id", "task_type", "project")
+_WORK = (
+    "tasks_completed",
+    "tasks_failed",
+    "llm_calls",
+    "tokens_in",
+    "tokens_out",
+    "cost_nano",
+    "est_nano",
+    "unpriced",
+)
 
 
 def cost(db: Reader, world: str, params: Params) -> dict[str, Any]:
     """Return what was spent in a window, in total and by model, agent, task type and project."""
     window = params.window()
     source = source_of(db, world, params, window)
-    rows = source.grouped(db, "model, agent_id, task_type, project")
+    work = measures(db, world, params, window._replace(start_us=source.since_us), _WORK, ", ".join(_PER_TASK))
+    by_model, by_work = _rows(db, params, source, work)
     total = Spent()
-    for row in rows:
+    for row in by_model:
         total.add(row)
-    ended = _ended_tasks(db, world, params, window, source)
-    shown = {**window.to_json(), "since": iso(source.since_us), **total.to_json()}
-    shown["tasks"] = tasks = sum(ended["agent_id"].values())
-    shown["cost_per_task"] = ratio(dollars(total.nano), tasks, digits=9)
-    for name, (column, label) in _DIMENSIONS.items():
-        shown[name] = _split(rows, column, label, ended.get(column))
-    return shown
+    is_one_model = params.text("model") is not None or params.text("name") is not None
+    ended = {column: {} if is_one_model else _ended(work, column) for column in _PER_TASK}
+    tasks = sum(ended["agent_id"].values())
+    return {
+        **window.to_json(),
+        "since": iso(source.since_us),
+        **total.to_json(),
+        "tasks": tasks,
+        "cost_per_task": ratio(dollars(total.nano), tasks, digits=9),
+        "by_model": _split(by_model, "model", "model", None),
+        "by_agent": _split(by_work, "agent_id", "agent_id", ended["agent_id"]),
+        "by_task_type": _split(by_work, "task_type", "task_type", ended["task_type"]),
+        "by_project": _split(by_work, "project", "project_id", ended["project"]),
+    }
+
+
+def _rows(
+    db: Reader, params: Params, source: Source, work: list[dict[str, Any]]
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Sums that tell models apart, and sums that tell agents, task types and projects apart.
+
+    The hours of all work are far fewer rows than those of all calls, but know no models and no names.
+    """
+    if source.table == "events" or params.text("model") is not None or params.text("name") is not None:
+        rows = source.grouped(db, "model, agent_id, task_type, project")
+        return rows, rows
+    spending = [{**row, "calls": row["llm_calls"]} for row in work if row["llm_calls"]]
+    return source.grouped(db, "model"), spending
 
 
 def _split(
@@ -58,19 +84,12 @@ def _split(
     return shown
 
 
-def _ended_tasks(
-    db: Reader, world: str, params: Params, window: Window, source: Source
-) -> dict[str, dict[str, int]]:
-    """How many tasks ended, by agent, type and project; costs of one model have no task count."""
-    counts: dict[str, dict[str, int]] = {column: {} for column in _PER_TASK}
-    if params.text("model") is not None or params.text("name") is not None:
-        return counts
-    since = window._replace(start_us=source.since_us)
-    names = ("tasks_completed", "tasks_failed")
-    for row in measures(db, world, params, since, names, ", ".join(_PER_TASK)):
+def _ended(work: list[dict[str, Any]], column: str) -> dict[str, int]:
+    """How many tasks ended, by a column."""
+    counts: dict[str, int] = {}
+    for row in work:
         ended = row["tasks_completed"] + row["tasks_failed"]
-        for column in _PER_TASK:
-            counts[column][row[column]] = counts[column].get(row[column], 0) + ended
+        counts[row[column]] = counts.get(row[column], 0) + ended
     return counts
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from hiveloop.board.store.protocol import Reader
 
-from ._calls import Spent
+from ._calls import HOURLY_SUMS, Spent
 from ._clock import HOUR, SECOND, iso
 from ._detectors import Facts, detect, health
 from ._percentiles import Histogram, histograms
@@ -70,7 +70,8 @@ def insights(db: Reader, world: str, params: Params) -> dict[str, Any]:
     window = _whole_hours(params)
     meta = _meta(db, world, params, window)
     work = measures(db, world, params, window, _WORK, "agent_id")
-    facts = _facts(db, world, params, window, meta)
+    tools = _tools(db, world, params, window)
+    facts = _facts(db, world, params, window, meta, tools)
     return {
         **window.to_json(),
         "health": health(facts),
@@ -85,7 +86,7 @@ def insights(db: Reader, world: str, params: Params) -> dict[str, Any]:
         "anomalies": _anomalies(db, world, params, window),
         "errors": error_contexts(_sampled(db, world, params, window, "error_context")),
         "prompts": _prompts(db, world, params, window),
-        "tools": _tools(db, world, params, window),
+        "tools": tools,
     }
 
 
@@ -122,13 +123,13 @@ def _judged(sample: int, minimum: int, figures: Callable[[], dict[str, Any]]) ->
     """A card: its figures when the sample is large enough."""
     enough = sample >= minimum
     told = figures()
-    shown = told if enough else {name: [] if isinstance(told[name], list) else None for name in told}
+    empty: dict[str, Any] = {name: [] if isinstance(told[name], list) else None for name in told}
     return {
         "sample": sample,
         "minimum": minimum,
         "enough": enough,
         "message": None if enough else _NOT_ENOUGH,
-        **shown,
+        **(told if enough else empty),
     }
 
 
@@ -362,10 +363,9 @@ def _is_scoped(params: Params) -> bool:
 def _prompts(db: Reader, world: str, params: Params, window: Window) -> list[dict[str, Any]]:
     """LLM calls by name: how many, how long, how dear."""
     where = _hourly(world, params, window, "agent_id", "project", "environment", "model")
-    names = ("calls", "tokens_in", "tokens_out", "cost_nano", "est_nano", "reported_calls", "estimated_calls")
     sql = (
-        f"SELECT name, {sums((*names, 'duration_ms', 'timed'))}, MAX(slowest_ms) AS slowest_ms FROM calls_1h"
-        f" WHERE {where} GROUP BY name"
+        f"SELECT name, {HOURLY_SUMS}, {sums(('duration_ms', 'timed'))}, MAX(slowest_ms) AS slowest_ms"
+        f" FROM calls_1h WHERE {where} GROUP BY name"
         " ORDER BY SUM(cost_nano + est_nano) DESC, SUM(calls) DESC, name LIMIT 100"
     )
     spread = histograms(db, world, "call", window.start_us, window.end_us)
@@ -429,9 +429,8 @@ def _work(row: dict[str, Any]) -> dict[str, Any]:
 
 def _models(db: Reader, world: str, params: Params, window: Window) -> list[dict[str, Any]]:
     where = _hourly(world, params, window, "agent_id", "project", "environment", "model")
-    names = ("calls", "tokens_in", "tokens_out", "cost_nano", "est_nano", "reported_calls", "estimated_calls")
     sql = (
-        f"SELECT model, {sums((*names, 'duration_ms', 'timed'))} FROM calls_1h WHERE {where}"
+        f"SELECT model, {HOURLY_SUMS}, {sums(('duration_ms', 'timed'))} FROM calls_1h WHERE {where}"
         " GROUP BY model ORDER BY SUM(cost_nano + est_nano) DESC, SUM(calls) DESC, model LIMIT 100"
     )
     shown: list[dict[str, Any]] = []
@@ -467,7 +466,14 @@ PARTS: dict[str, Callable[[Reader, str, Params, Window], list[dict[str, Any]]]] 
 # -- what detectors look at -------------------------------------------------------------------------
 
 
-def _facts(db: Reader, world: str, params: Params, window: Window, meta: list[dict[str, Any]]) -> Facts:
+def _facts(
+    db: Reader,
+    world: str,
+    params: Params,
+    window: Window,
+    meta: list[dict[str, Any]],
+    tools: list[dict[str, Any]],
+) -> Facts:
     buckets = {row["bucket"]: row for row in measures(db, world, params, window, _WORK, "bucket")}
     blank: dict[str, Any] = dict.fromkeys(_WORK, 0)
     series = [buckets.get(start, blank) for start in window.starts]
@@ -489,9 +495,7 @@ def _facts(db: Reader, world: str, params: Params, window: Window, meta: list[di
         truncated=_total(meta, "truncated"),
         prompt_parts=[_total(meta, f"{name}_tokens") for name in ("system", "history", "tool")],
         prompt_calls=_total(meta, "prompt_calls"),
-        actions=[
-            (str(row["name"]), row["count"], row["failed"]) for row in _tools(db, world, params, window)
-        ],
+        actions=[(str(row["name"]), row["count"], row["failed"]) for row in tools],
         approval_ages=approvals,
         issues=_open_issues(db, world, params),
         anomalies=_total(series, "anomalies"),
