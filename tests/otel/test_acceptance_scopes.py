@@ -7,18 +7,22 @@ import contextvars
 import logging
 import sys
 import threading
+import time
 from collections.abc import AsyncGenerator, Callable, Generator, Iterator
 
 import pytest
 from opentelemetry import trace
 from opentelemetry.context import attach, detach
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import INVALID_SPAN, NonRecordingSpan, SpanContext, TraceFlags, set_span_in_context
 
 import hiveloop
-from hiveloop_otel import _scopes
+from hiveloop._client import HiveBoard
+from hiveloop_otel import OTelTransport, _scopes
+from tests.support.wait import pause
 
 from .conftest import Maker, Traced
-from .test_spans import ids, parent_id
+from .test_spans import attributes, ids, parent_id
 
 OUTSIDE = NonRecordingSpan(SpanContext(7, 8, is_remote=False, trace_flags=TraceFlags(1)))
 
@@ -173,3 +177,24 @@ def test_of_too_many_open_tasks_the_oldest_go_and_the_rest_stays_right(
         task.complete()
     found = [ids(span) for span in seen.spans()]
     assert len(found) == len(set(found)) == 80
+
+
+def test_a_task_whose_start_was_not_seen_has_its_true_duration() -> None:
+    hb = hiveloop.init(transport=hiveloop.MemoryTransport())
+    started = time.time_ns()
+    task = hb.agent("early", heartbeat_interval=0).start_task("t")
+    assert isinstance(hb, HiveBoard)
+    exporter = InMemorySpanExporter()
+    hiveloop.reset()
+    other = hiveloop.init(transport=OTelTransport(span_exporter=exporter))
+    hb.divert(other)
+    pause(0.05)
+    task.complete()
+    ended = time.time_ns()
+    assert other.flush(10)
+    (top,) = exporter.get_finished_spans()
+    assert attributes(top)["hiveloop.span.start_missing"] is True
+    assert top.start_time is not None
+    assert top.end_time is not None
+    assert started <= top.start_time < top.end_time <= ended
+    assert top.end_time - top.start_time >= 50_000_000 - 1_000_000  # durations are whole milliseconds
