@@ -50,7 +50,7 @@ export function Detail({ node, origin, before }: { node: Node; origin: number; b
       {before.length > 0 && <Before events={before} />}
       <Facts
         rows={[
-          ["Started", `${when(node.start)} (+${duration(node.start - origin)})`],
+          ["Started", when(node.start) + (node.start - origin >= 1 ? ` (+${duration(node.start - origin)})` : "")],
           ["Duration", node.duration === null ? "" : duration(node.duration)],
           ["Function", text(payload["function"])],
           ["Category", text(payload["tool_category"])],
