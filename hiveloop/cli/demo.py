@@ -1,4 +1,4 @@
-"""``python -m hiveloop demo``: a fleet of agents at work, live."""
+"""``hiveloop demo``: a fleet of agents at work, live, in the terminal and on a board."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from hiveloop.demo.workspace import Workspace
 from hiveloop.transports import ConsoleTransport, HttpTransport, JsonlTransport
 
 from ._closing import closing, opening, undelivered
+from ._demo_board import has_board, on_a_board
 from ._options import number, whole_number
 
 __all__ = ["add_to", "run"]
@@ -28,16 +29,23 @@ __all__ = ["add_to", "run"]
 LIBRARY = Path(__file__).parent.parent / "demo" / "library"
 
 _DESCRIPTION = """\
-Starts five agents in this process that work on the documents of a folder: a librarian indexes them, a
+Starts five agents that work on the documents of a folder: a librarian indexes them, a
 researcher answers questions by quoting them, a summariser summarises, a checker looks for broken links,
 code that does not parse and doubled words, and an editor repairs what it can, asking for approval first.
 The files, searches, checks and repairs are real. The language model is a local stand-in that picks
 sentences, and the person who approves is simulated. The documents themselves are never changed.
+
+In a terminal, with the extra hiveloop[board], a board starts first and opens in the browser. It has a folder
+of its own, and stays until Ctrl-C.
 """
 _EPILOG = """\
 Give the key in HIVELOOP_API_KEY rather than on the command line, where other users of the machine can see
 it. Exit codes: 0 fine, 1 something went wrong, 2 wrong usage, 130 stopped by Ctrl-C.
 """
+
+
+_ELSEWHERE = ("endpoint", "api_key", "otlp", "jsonl", "to_board")
+"""Options that say where the demo is shown, so that no board is needed."""
 
 
 class _UsageError(Exception):
@@ -95,6 +103,13 @@ def add_to(add_command: Callable[..., argparse.ArgumentParser]) -> None:
     )
     show = parser.add_argument_group("what you see")
     show.add_argument(
+        "--board",
+        action=argparse.BooleanOptionalAction,
+        help="start a board for it; by default in a terminal, unless it is sent somewhere",
+    )
+    show.add_argument("--no-browser", action="store_true", help="do not open the page of the board")
+    show.add_argument("--to-board", action="store_true", help=argparse.SUPPRESS)
+    show.add_argument(
         "--jsonl", metavar="FILE", help="write every event to FILE as well, one JSON object per line"
     )
     show.add_argument("--no-color", action="store_true", help="no colours")
@@ -111,6 +126,8 @@ def add_to(add_command: Callable[..., argparse.ArgumentParser]) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the demo and return the exit code."""
+    if _wants_board(arguments):
+        return on_a_board(arguments)
     # Standard output belongs to the events when they were asked for there.
     out = sys.stderr if arguments.jsonl == "-" else sys.stdout
     try:
@@ -120,6 +137,13 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"python -m hiveloop demo: {error}", file=sys.stderr)
         return 2
     return _play(arguments, workspace, transports, out)
+
+
+def _wants_board(arguments: argparse.Namespace) -> bool:
+    if arguments.board is not None:
+        return bool(arguments.board)
+    elsewhere = any(getattr(arguments, name) not in (None, False) for name in _ELSEWHERE)
+    return sys.stdout.isatty() and not elsewhere and has_board()
 
 
 def _play(
@@ -219,7 +243,7 @@ def _transports(arguments: argparse.Namespace, out: TextIO) -> list[Transport]:
     transports: list[Transport] = [ConsoleTransport(out, color=color, show_heartbeats=arguments.heartbeats)]
     if arguments.jsonl:
         transports.append(JsonlTransport(arguments.jsonl))
-    if arguments.endpoint or arguments.api_key:
+    if arguments.endpoint or arguments.api_key or arguments.to_board:
         transports.append(_server(arguments))
     if arguments.otlp is not None:
         transports.append(_receiver(arguments.otlp))
