@@ -28,4 +28,4 @@ def test_wrong_usage_of_the_fleet_is_the_exit_code(tmp_path: Path) -> None:
 def test_without_a_terminal_there_is_no_board_unless_asked_for(tmp_path: Path) -> None:
     done = cli(tmp_path, "demo", "--fast", "--rounds", 1, "--output", tmp_path / "out")
     assert done.returncode == 0
-    assert "HiveBoard" not in done.stdout
+    assert "HiveBoard at http" not in done.stdout
