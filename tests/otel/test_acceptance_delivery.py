@@ -12,7 +12,7 @@ from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 import hiveloop
 from hiveloop.stats import DropReason
 from hiveloop_otel import OTelTransport
-from tests.support.otlp import OtlpSink, ReceivedSpan, saying
+from tests.support.otlp import OtlpSink, ReceivedSpan, poisoned_by, saying
 from tests.support.server import Answer, Request
 
 CALLS = 40
@@ -80,6 +80,43 @@ def test_what_is_still_too_large_is_counted_here_and_there() -> None:
         dropped = a_large_task(sink.url, reader)
     assert set(dropped) == {DropReason.TOO_LARGE}
     assert dropped_spans(reader) == {"too_large": CALLS + 1}
+
+
+def test_a_batch_that_is_halved_is_counted_and_assembled_once() -> None:
+    """Halves are prepared anew; what is in them must not be taken for something new."""
+    reader = InMemoryMetricReader()
+    with OtlpSink(poisoned_by("poison")) as sink:
+        hb = hiveloop.init(
+            transport=OTelTransport(endpoint=sink.url, metric_reader=reader), environment="test"
+        )
+        agent = hb.agent("sales", heartbeat_interval=0)
+        with agent.task("t") as task:
+            for number in range(8):
+                with agent.track_context("poison" if number == 5 else "fine"):
+                    task.llm_call("think", "gpt-4o", tokens_in=10)
+            task.retry("again")
+        assert hb.flush(10)
+        assert hb.stats().dropped == {DropReason.REFUSED: 1}
+        assert sink.names() == {"invoke_agent sales": 1, "chat gpt-4o": 8, "fine": 7}
+        assert not sink.repeats()
+        task_span = the_task(sink)
+    assert task_span.attributes["hiveloop.task.llm.calls"] == 8
+    assert [name for name, _, _ in task_span.events] == ["hiveloop.retry"]
+    assert count_of(reader, "hiveloop.action.duration") == 8
+    assert count_of(reader, "hiveloop.task.duration") == 1
+    assert dropped_spans(reader) == {"refused": 1}
+
+
+def count_of(reader: InMemoryMetricReader, name: str) -> int:
+    data: Any = reader.get_metrics_data()
+    return sum(
+        point.count
+        for group in data.resource_metrics
+        for scope in group.scope_metrics
+        for metric in scope.metrics
+        if metric.name == name
+        for point in metric.data.data_points
+    )
 
 
 @pytest.mark.parametrize(
