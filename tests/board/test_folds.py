@@ -345,3 +345,17 @@ def test_context_use_is_understood_as_share_or_per_cent(
     store.append("live", [llm(0, metadata={"context_utilization_pct": told, "turn_number": 1})]).result()
     assert one(store, "SELECT context_max FROM llm_meta_1h") == {"context_max": permille}
     assert one(store, "SELECT value FROM llm_by_1h") == {"value": "1"}
+
+
+def test_a_decision_before_any_request_takes_what_the_others_leave(open_store: OpenStore) -> None:
+    store = open_store()
+
+    def asked(at: float) -> NewEvent:
+        return event("approval_requested", at, {"summary": f"at {at}"}, task="t")
+
+    def decided(at: float, by: str) -> NewEvent:
+        return event("approval_received", at, {"data": {"approved_by": by}}, task="t")
+
+    store.append("live", [decided(0, "early"), decided(3, "eve"), asked(2), asked(4)]).result()
+    rows = rows_of(store, "SELECT summary, decided_by FROM approvals WHERE role = 'request' ORDER BY at_us")
+    assert [tuple(row.values()) for row in rows] == [("at 2", "eve"), ("at 4", "early")]
