@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
-from contextlib import AsyncExitStack, asynccontextmanager
+import asyncio
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from typing import Protocol, runtime_checkable
 
 from starlette.applications import Starlette
 from starlette.datastructures import Headers, MutableHeaders
@@ -13,6 +15,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from . import routes_ingest, routes_live, routes_manage, routes_pages, routes_query, routes_traces
+from .model import StoredEvent
 from .routes import Board, Failure, Settings, failure_response
 from .security import HEADERS, Hosts, is_foreign
 from .store.protocol import Reader, Store
@@ -35,7 +38,10 @@ def create_app(store: Store, settings: Settings) -> ASGIApp:
         async with AsyncExitStack() as stack:
             stack.callback(board.close)
             await board.start()
-            board.hub.start_at(await board.read(_newest_seq))
+            seq = await board.read(_newest_seq)
+            board.hub.start_at(seq)
+            if isinstance(store, _Shared):
+                _follow(store, board, seq)
             await stack.enter_async_context(watching(board))
             yield
 
@@ -53,6 +59,25 @@ def create_app(store: Store, settings: Settings) -> ASGIApp:
     )
     app.state.board = board
     return Guard(app, settings.hosts)  # around everything, answers to errors included
+
+
+@runtime_checkable
+class _Shared(Protocol):
+    """A store into which other boards write, too."""
+
+    def follow(self, heard: Callable[[list[StoredEvent]], None], after_seq: int) -> None:
+        """Call back with what other boards store."""
+        ...
+
+
+def _follow(store: _Shared, board: Board, after_seq: int) -> None:
+    loop = asyncio.get_running_loop()
+
+    def heard(events: list[StoredEvent]) -> None:
+        with suppress(RuntimeError):  # the loop has ended, and nobody listens any more
+            loop.call_soon_threadsafe(board.hub.publish, events)
+
+    store.follow(heard, after_seq)
 
 
 def _newest_seq(reader: Reader) -> int:

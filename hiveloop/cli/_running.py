@@ -44,6 +44,7 @@ class Choices(NamedTuple):
     remote: bool
     names: tuple[str, ...]
     data: Path | None
+    database: str | None
     days: float
     gigabytes: float
     previews: bool
@@ -94,6 +95,8 @@ def _rebuild(folder: DataFolder, choices: Choices) -> int:
 
 
 def _wipe(folder: DataFolder, choices: Choices) -> int:
+    if choices.database:
+        raise CannotRunError("wipe removes the file in the data folder; drop a PostgreSQL database yourself")
     with _alone(folder):
         if not choices.certain and not _agreed(folder):
             print("Nothing was removed.")
@@ -140,13 +143,30 @@ def _store(folder: DataFolder, choices: Choices) -> Generator[Store]:
         max_age_us=int(choices.days * _DAY_US), max_bytes=int(choices.gigabytes * 1_000_000_000)
     )
     try:
-        store = SqliteStore(folder.database, retention=retention)
+        store = _opened(folder, choices.database, retention)
     except StoreError as error:
         raise CannotRunError(str(error)) from error
     try:
         yield store
     finally:
         store.close()
+
+
+def _opened(folder: DataFolder, database: str | None, retention: Retention) -> Store:
+    """Open the database.
+
+    Raises:
+        CannotRunError: what PostgreSQL needs is not installed.
+        StoreError: it cannot be used.
+    """
+    if database is None:
+        return SqliteStore(folder.database, retention=retention)
+    try:
+        from hiveloop.board.store.postgres import PostgresStore
+    except ImportError as error:
+        message = f'--database needs its extra: pip install "hiveloop[board-postgres]" ({error})'
+        raise CannotRunError(message) from error
+    return PostgresStore(database, retention=retention)
 
 
 # -- the board --------------------------------------------------------------------------------
@@ -216,8 +236,9 @@ def _greeting(
         if choices.remote and choices.host not in _LOOPBACK
         else ""
     )
+    place = "PostgreSQL" if choices.database else folder.path
     return (
-        f"HiveBoard at {endpoint}, data in {folder.path}\n\n"
+        f"HiveBoard at {endpoint}, data in {place}\n\n"
         f"    import hiveloop\n"
         f'    hb = hiveloop.init("{key}", endpoint="{endpoint}")\n\n'
         f"{found}{remote}"

@@ -52,6 +52,7 @@ def add_to(add_command: Callable[..., argparse.ArgumentParser]) -> None:
     )
     keep = parser.add_argument_group("what is kept")
     keep.add_argument("--data", type=Path, metavar="FOLDER", help="where everything is kept")
+    keep.add_argument("--database", metavar="URL", help="postgresql://... instead of a file in that folder")
     keep.add_argument(
         "--days", type=number(0.01, 100_000), default=30.0, metavar="N", help="forget older events (30)"
     )
@@ -107,6 +108,8 @@ def _wrong(arguments: argparse.Namespace) -> str | None:
         return f"--host {arguments.host} lets other machines in: add --allow-remote if that is meant"
     if arguments.action and arguments.command:
         return f"{arguments.action} takes no program"
+    if arguments.database and not arguments.database.startswith(("postgresql://", "postgres://")):
+        return "--database is not the address of a PostgreSQL database: give postgresql://..."
     if arguments.once and not arguments.command:
         return "--once needs a program: hiveloop board --once -- python my_agent.py"
     return None
@@ -121,6 +124,7 @@ def _choices(arguments: argparse.Namespace) -> Choices:
         remote=arguments.allow_remote,
         names=tuple(arguments.allow_host),
         data=arguments.data,
+        database=arguments.database or os.environ.get("HIVELOOP_BOARD_DATABASE"),
         days=arguments.days,
         gigabytes=arguments.gigabytes,
         previews=not arguments.no_previews,
