@@ -971,7 +971,9 @@ def test_a_parameter_that_cannot_be_answered_is_refused(
 
 
 def test_what_old_clients_send_without_meaning_is_ignored(world: World) -> None:
-    assert world.ask(agents.agents, banana="yes", environment="all", project_id="")["data"] == []
+    world.tell(0, "task_started", agent="all", task_id="t1")
+    assert len(world.ask(agents.agents, banana="yes", environment="all", project_id="")["data"]) == 1
+    assert world.ask(agents.agents, agent_id="all")["data"][0]["agent_id"] == "all"
 
 
 EVERY_QUERY: dict[str, Callable[..., Any]] = {

@@ -9,7 +9,7 @@ from hiveloop.board.store.protocol import Reader, Value
 
 from .params import Cursor
 
-__all__ = ["NANO", "Where", "dollars", "like", "page", "sums"]
+__all__ = ["NANO", "Where", "containing", "dollars", "like", "page", "sums"]
 
 NANO = 1_000_000_000
 """Billionths in a dollar: the unit of the store."""
@@ -63,6 +63,14 @@ def like(words: str) -> str:
     """Return a pattern for ``LIKE ? ESCAPE '!'`` that finds the words anywhere, in lower case."""
     escaped = words.lower().replace("!", "!!").replace("%", "!%").replace("_", "!_")
     return f"%{escaped}%"
+
+
+def containing(where: Where, words: Iterable[str], columns: Iterable[str]) -> Where:
+    """Add that each of some words occurs in one of some columns, in any case."""
+    together = " || '\n' || ".join(f"COALESCE({column}, '')" for column in columns)
+    for word in words:
+        where.also(f"LOWER({together}) LIKE ? ESCAPE '!'", like(word))
+    return where
 
 
 def sums(columns: Iterable[str]) -> str:

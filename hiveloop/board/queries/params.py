@@ -31,7 +31,9 @@ RANGES = {"1h": HOUR, "6h": 6 * HOUR, "24h": DAY, "7d": 7 * DAY, "30d": 30 * DAY
 INTERVALS = {"5m": 5 * MINUTE, "15m": 15 * MINUTE, "1h": HOUR, "6h": 6 * HOUR, "1d": DAY}
 _AUTO = {"1h": "5m", "6h": "15m", "24h": "1h", "7d": "6h", "30d": "1d"}
 _TRUE, _FALSE = frozenset(("true", "1", "yes", "on")), frozenset(("false", "0", "no", "off"))
-_ALL = frozenset(("", "all", "*"))
+_ALL = frozenset(("all", "*"))
+_PICKED = frozenset(("environment", "group", "project_id", "status", "model", "task_type", "severity"))
+"""Parameters of pickers, where "all" is a choice; elsewhere it may be a name or a word."""
 
 
 class BadParameterError(ValueError):
@@ -132,7 +134,7 @@ class Params:
     def text(self, name: str) -> str | None:
         """Return a value, or None when it is absent or asks for all."""
         value = self._given.get(name)
-        if value is None or value.strip().lower() in _ALL:
+        if value is None or not value.strip() or (name in _PICKED and value.lower() in _ALL):
             return None
         if len(value) > _LONGEST:
             raise BadParameterError(name, f"{name} may have at most {_LONGEST} characters")

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from hiveloop.board.store.protocol import Reader
 
 from ._happenings import shown_event
-from ._sql import NANO, Where, like
+from ._sql import NANO, Where, containing, like
 from ._status import statuses
 from .params import BadParameterError, Params
 from .tasks import SEARCHED, STATES, TOOK_MS, in_states, shown_run
@@ -98,14 +98,6 @@ def search(db: Reader, world: str, params: Params) -> dict[str, Any]:
     }
 
 
-def _containing(where: Where, words: tuple[str, ...], columns: tuple[str, ...]) -> Where:
-    """Add that each word occurs in one of some columns."""
-    for word in words:
-        found = " OR ".join(f"LOWER({column}) LIKE ? ESCAPE '!'" for column in columns)
-        where.also(f"({found})", *[like(word)] * len(columns))
-    return where
-
-
 def _named(where: Where, wanted: Wanted, **columns: str) -> Where:
     """Add the terms that a table has columns for: part of a name is enough."""
     for name, column in columns.items():
@@ -123,7 +115,7 @@ def _tasks(db: Reader, world: str, params: Params, wanted: Wanted, limit: int) -
     if {"kind", "severity"} & set(wanted.terms):
         return []
     states = statuses(db, world, params.now_us)
-    where = _containing(Where(world), wanted.words, SEARCHED)
+    where = containing(Where(world), wanted.words, SEARCHED)
     _named(
         where,
         wanted,
@@ -166,7 +158,7 @@ def _state_of(status: str) -> str:
 def _agents(db: Reader, world: str, wanted: Wanted, limit: int) -> list[dict[str, Any]]:
     if not _only(wanted, "agent", "type", "env"):
         return []
-    where = _containing(Where(world), wanted.words, ("agent_id", "agent_type", "framework", "agent_version"))
+    where = containing(Where(world), wanted.words, ("agent_id", "agent_type", "framework", "agent_version"))
     _named(where, wanted, agent="agent_id", type="agent_type", env="environment")
     sql = f"SELECT agent_id, agent_type, environment FROM agents WHERE {where} ORDER BY last_us DESC LIMIT ?"
     return [dict(row) for row in db.rows(sql, [*where.args, limit])]
@@ -175,7 +167,7 @@ def _agents(db: Reader, world: str, wanted: Wanted, limit: int) -> list[dict[str
 def _issues(db: Reader, world: str, wanted: Wanted, limit: int) -> list[dict[str, Any]]:
     if not _only(wanted, "agent", "severity", "env", "project"):
         return []
-    where = _containing(Where(world), wanted.words, ("summary", "issue_key", "category"))
+    where = containing(Where(world), wanted.words, ("summary", "issue_key", "category"))
     _named(where, wanted, agent="agent_id", severity="severity", env="environment", project="project")
     sql = (
         "SELECT agent_id, issue_key, issue_id, summary, severity, is_open FROM issues"
@@ -195,7 +187,7 @@ def _events(db: Reader, world: str, wanted: Wanted, limit: int) -> tuple[list[di
     elif "model" in wanted.terms or any(name == "cost" for name, _, _ in wanted.bounds):
         inner.also("kind = 'llm_call'")
     recent = f"SELECT * FROM events WHERE {inner} ORDER BY ts_us DESC, event_id DESC LIMIT {_MOST_READ}"
-    where = _containing(Where(world), wanted.words, ("event_id", "task_id", "correlation_id", "payload"))
+    where = containing(Where(world), wanted.words, ("event_id", "task_id", "correlation_id", "payload"))
     _named(where, wanted, agent="agent_id", type="task_type", project="project", task="task_id")
     _named(where, wanted, env="environment", model="model", severity="severity")
     for name, sign, number in wanted.bounds:

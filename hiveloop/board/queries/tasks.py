@@ -8,7 +8,7 @@ from hiveloop.board.store.protocol import Reader
 
 from ._calls import cost_source
 from ._clock import iso, seconds_between
-from ._sql import Where, dollars, like, page
+from ._sql import Where, containing, dollars, page
 from ._status import Statuses, statuses
 from ._values import ratio, text
 from .params import Cursor, Params
@@ -57,8 +57,7 @@ def _filtered(world: str, params: Params, states: Statuses) -> Where:
     where.between("first_us", params.moment("since"), params.moment("until"))
     words = params.text("q")
     if words is not None:
-        found = " OR ".join(f"LOWER({column}) LIKE ? ESCAPE '!'" for column in SEARCHED)
-        where.also(f"({found})", *[like(words)] * len(SEARCHED))
+        containing(where, [words], SEARCHED)
     return in_states(where, params.csv("status", STATES), sorted(states.stalled))
 
 
