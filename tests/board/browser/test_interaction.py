@@ -252,6 +252,18 @@ def test_of_long_lists_only_what_is_in_sight_is_in_the_document(board: Board, si
     assert nodes.count() < 120
 
 
+def test_a_filter_finds_what_was_long_before(board: Board, sign_in: SignIn) -> None:
+    send(board, action(0, event_type="approval_requested", payload={"summary": "Long ago"}), agent="early")
+    for start in range(1, 801, 400):
+        send(board, *(action(number) for number in range(start, start + 400)))
+    page = sign_in(board)
+    expect(page.get_by_text("step 800", exact=True)).to_be_visible()
+    page.get_by_role("group", name="Show").get_by_role("button", name="human").click()
+    expect(page.get_by_role("list", name="Events").get_by_text("Long ago")).to_be_visible()
+    page.goto(f"{board.endpoint}/agent?id=early")
+    expect(page.get_by_role("list", name="Events").get_by_text("Long ago")).to_be_visible()
+
+
 # -- looks ------------------------------------------------------------------------------------
 
 _CONTRASTS = (Path(__file__).parent / "contrast.js").read_text("utf-8")

@@ -1,10 +1,11 @@
-import { useComputed, useSignal } from "@preact/signals";
-import { useRef } from "preact/hooks";
+import { useComputed, useSignal, type Signal } from "@preact/signals";
+import { useEffect, useRef } from "preact/hooks";
+import { get, query } from "../../data/api";
 import { clock, exact } from "../../data/format";
 import { pausedAt, shown, togglePause, waiting } from "../../data/live";
 import { text } from "../../data/read";
-import { change, href, param } from "../../data/router";
-import type { BoardEvent } from "../../data/types";
+import { change, href, param, type Changes } from "../../data/router";
+import type { BoardEvent, Page } from "../../data/types";
 import { GROUPS, groupsOf, labelOf, markOf, sentence, summaryOf, type Group } from "../../data/words";
 import { Icon } from "../../parts/icon";
 import { Nothing, Panel } from "../../parts/panel";
@@ -29,13 +30,47 @@ function wanted(event: BoardEvent, show: string, agent: string): boolean {
   return show ? of.includes(show as Group) : !of.includes("heartbeat") && labelOf(event) !== "queue_snapshot";
 }
 
+/** What the API is asked for, for each group. */
+const ASKED: Record<string, Changes> = {
+  task: { event_type: "task_started,task_completed,task_failed" },
+  action: { event_type: "action_started,action_completed,action_failed" },
+  error: { severity: "error" },
+  llm: { payload_kind: "llm_call" },
+  pipeline: { payload_kind: "todo,issue,scheduled,plan_created,plan_step" },
+  human: { event_type: "escalated,approval_requested,approval_received" },
+};
+
+/** Events of a filter from before those that the live stream holds, oldest first. */
+function useOlder(show: string, agent: string): Signal<readonly BoardEvent[]> {
+  const older = useSignal<readonly BoardEvent[]>([]);
+  const filters = { ...ASKED[show], agent_id: agent, environment: param("env"), project_id: param("project") };
+  const address = query(filters);
+  useEffect(() => {
+    older.value = [];
+    if (!address) return undefined;
+    const abort = new AbortController();
+    get<Page<BoardEvent>>("/v1/events", { ...filters, exclude_heartbeats: "true", limit: 100 }, abort.signal)
+      .then((page) => (older.value = [...page.data].sort((a, b) => (a.seq ?? 0) - (b.seq ?? 0))))
+      .catch(() => undefined); // what the stream holds is shown all the same
+    return () => abort.abort();
+  }, [address]);
+  return older;
+}
+
 /** What happens, newest first; stops moving while somebody reads. */
 export function Stream({ title, agent }: { title: string; agent: string }) {
   const plain = param("words") === "plain";
   const show = param("show");
   const wish = useSignal({ show, agent });
   if (wish.peek().show !== show || wish.peek().agent !== agent) wish.value = { show, agent };
-  const rows = useComputed(() => shown.value.filter((event) => wanted(event, wish.value.show, wish.value.agent)).reverse());
+  const older = useOlder(show, agent);
+  const rows = useComputed(() => {
+    const live = shown.value.filter((event) => wanted(event, wish.value.show, wish.value.agent));
+    const known = new Set(live.map((event) => event.event_id));
+    const first = live[0]?.seq ?? Infinity;
+    const before = older.value.filter((event) => !known.has(event.event_id) && (event.seq ?? 0) < first && wanted(event, wish.value.show, wish.value.agent));
+    return [...before, ...live].reverse();
+  });
   const pausedByScroll = useRef(false);
   const scrolled = (atTop: boolean) => {
     if (!atTop && pausedAt.value === null) {
