@@ -32,6 +32,8 @@ SITE_SECONDS = 120
 ALL = [block for page in PAGES for block in blocks(page)]
 PYTHON = [block for block in ALL if block.language == "python"]
 BASH = [block for block in ALL if block.language == "bash"]
+BOARD_PAGES = sorted((DOCS / "board").glob("*.md"))
+"""Their code runs against a real board: see `test_board_docs`."""
 
 
 def environment(**more: str) -> dict[str, str]:
@@ -65,7 +67,9 @@ def is_run(block: Block) -> bool:
     return not block.note.startswith(("not run:", "pytest"))
 
 
-@pytest.mark.parametrize("page", sorted({block.page for block in PYTHON if is_run(block)}), ids=name_of)
+@pytest.mark.parametrize(
+    "page", sorted({block.page for block in PYTHON if is_run(block)} - {*BOARD_PAGES}), ids=name_of
+)
 def test_python_blocks_of_page_run(page: Path, tmp_path: Path) -> None:
     runnable = [block for block in blocks(page, "python") if is_run(block)]
     with ScriptedServer() as server, OtlpSink() as collector:
@@ -150,6 +154,10 @@ def check_command(words: list[str]) -> None:
             assert_installable(arguments)
         case ["python", "-m", "hiveloop", *arguments]:
             assert_options_exist("hiveloop", arguments)
+        case ["hiveloop", *arguments]:
+            assert_options_exist("hiveloop", arguments[: [*arguments, "--"].index("--")])
+        case ["curl", *_]:
+            pass
         case ["python", "-m", "tests.bench", *arguments]:
             assert_options_exist("tests.bench", arguments)
         case ["python", "-m", "pytest" | "mkdocs", *_] | ["pytest", *_] | ["mkdocs", *_]:
