@@ -1,6 +1,6 @@
 """How fast the board's store takes events: empty, and with many stored.
 
-    python -m tests.bench.board_store [--stored 1000000] [--batch 500]
+    python -m tests.bench.board_store [--stored 1000000] [--batch 500] [--database postgresql://...]
 
 Prints events per second from `append` to the durable commit, with four appends on their way, the size on
 disk and the memory of the process.
@@ -23,7 +23,8 @@ from pathlib import Path
 import psutil
 
 from hiveloop.board.model import NewEvent, Profile
-from hiveloop.board.store.protocol import Appended
+from hiveloop.board.store.postgres import PostgresStore
+from hiveloop.board.store.protocol import Appended, Store
 from hiveloop.board.store.sqlite import SqliteStore
 
 __all__ = ["fill", "fleet"]
@@ -110,7 +111,7 @@ def _call(rng: random.Random, step: int) -> dict[str, object]:
     return {"kind": "llm_call", "summary": "reason → model", "data": data, "tags": ["llm"]}
 
 
-def fill(store: SqliteStore, events: Iterator[NewEvent], number: int, batch: int) -> tuple[float, float]:
+def fill(store: Store, events: Iterator[NewEvent], number: int, batch: int) -> tuple[float, float]:
     """Store so many events; return the seconds it took and the longest wait for one append."""
     waiting: deque[tuple[float, Future[Appended]]] = deque()
     slowest, begin = 0.0, time.perf_counter()
@@ -142,10 +143,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--stored", type=int, default=1_000_000)
     parser.add_argument("--batch", type=int, default=500)
-    parser.add_argument("--folder", default=None)
+    parser.add_argument("--folder", default=None, help="where the SQLite file is made")
+    parser.add_argument("--database", default=None, help="an empty PostgreSQL database instead")
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=asked.folder) as folder:
-        store = SqliteStore(Path(folder) / "board.db")
+        store: Store = (
+            PostgresStore(asked.database) if asked.database else SqliteStore(Path(folder) / "board.db")
+        )
         events, sample = fleet(), 50_000
         made = list(itertools.islice(events, sample))
         _report("empty", sample, *fill(store, iter(made), sample, asked.batch))
@@ -159,6 +163,9 @@ def main() -> None:
         print(
             f"rebuild of {number:,}: {time.perf_counter() - begin:.1f} s; {store.size_bytes() / 1e6:,.0f} MB"
         )
+        begin = time.perf_counter()
+        pruned = store.prune(time.time_ns() // 1000 + 24 * 86_400_000_000).result()
+        print(f"retention removed {pruned.events:,} events in {time.perf_counter() - begin:.1f} s")
         store.close()
 
 

@@ -58,10 +58,6 @@ class Database(Protocol):
         """Return the space in use."""
         ...
 
-    def tidy(self) -> None:
-        """Do what the database likes after a large change; outside a transaction."""
-        ...
-
     def close(self) -> None:
         """Release the connection."""
         ...

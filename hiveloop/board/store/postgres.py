@@ -137,9 +137,6 @@ class _Connection:
         """Return 0: deleting rows makes no file smaller here, so the size must not decide what to delete."""
         return 0
 
-    def tidy(self) -> None:
-        """PostgreSQL does that by itself."""
-
     def close(self) -> None:
         self._db.close()
 

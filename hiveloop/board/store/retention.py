@@ -15,8 +15,11 @@ from .protocol import Pruned
 
 __all__ = ["Retention", "prune_step"]
 
-_MOST_AT_ONCE = 20_000
+_MOST_AT_ONCE = 2_000
 """Events removed in one transaction: appends wait meanwhile."""
+_PLACES = (_MOST_AT_ONCE, 100, 1)
+"""How many of the oldest events go at once when there is too much, as far as there are so many."""
+_BEATS = "event_type = 'heartbeat' AND world = ? AND ts_us >= ? AND ts_us < ?"
 _FINE_US = 2 * DAY_US
 """How long rollups of five minutes are kept."""
 _ROW_TIMES = {
@@ -57,10 +60,14 @@ def prune_step(ledger: Ledger, keep: Retention, now_us: int) -> tuple[Pruned, bo
     if events == 0 and ledger.db.size_bytes() > keep.max_bytes:
         events = _remove_oldest(ledger)
     if events:
+        return Pruned(events, 0), True
+    heartbeats, more = _compact(ledger, now_us - keep.heartbeats_us)
+    if not more:
         _forget_rows(ledger, cutoff)
-    ledger.db.run("DELETE FROM roll_5m WHERE bucket_us < ?", (now_us - _FINE_US,))
-    beats, more = _compact(ledger, now_us - keep.heartbeats_us)
-    return Pruned(events, beats), more or events > 0
+        for world in WORLDS:
+            sql = "DELETE FROM roll_5m WHERE world = ? AND bucket_us < ?"
+            ledger.db.run(sql, (world, now_us - _FINE_US))
+    return Pruned(0, heartbeats), more
 
 
 def _remove_before(ledger: Ledger, cutoff_us: int) -> int:
@@ -82,36 +89,40 @@ def _note(ledger: Ledger, cutoff_us: int) -> None:
 
 
 def _remove_oldest(ledger: Ledger) -> int:
-    number = int(ledger.db.rows("SELECT COUNT(*) FROM events")[0][0])
-    place = min(number // 10, _MOST_AT_ONCE)
-    found = ledger.db.rows("SELECT ts_us FROM events ORDER BY ts_us LIMIT 1 OFFSET ?", (place,))
-    return _remove_before(ledger, int(found[0][0])) if found else 0
+    sql = "SELECT ts_us FROM events WHERE world = ? ORDER BY ts_us LIMIT 1 OFFSET ?"
+    for place in _PLACES:
+        found = [row[0] for world in WORLDS for row in ledger.db.rows(sql, (world, place))]
+        if found:
+            return _remove_before(ledger, min(found))
+    return 0
 
 
 def _forget_rows(ledger: Ledger, cutoff_us: int) -> None:
-    for table, column in _ROW_TIMES.items():
-        before = cutoff_us - DAY_US if table == "names" else cutoff_us
-        ledger.db.run(f"DELETE FROM {table} WHERE {column} < ?", (before,))
-    ledger.names.forget()
+    """Remove rows about the time before all events; tables are scanned, so look first whether it pays."""
+    before = cutoff_us - cutoff_us % HOUR_US
+    for world in WORLDS:
+        sql = "SELECT 1 FROM roll_1h WHERE world = ? AND hour_us < ? LIMIT 1"
+        if not ledger.db.rows(sql, (world, before)):
+            continue
+        for table, column in _ROW_TIMES.items():
+            until = before - DAY_US if table == "names" else before
+            ledger.db.run(f"DELETE FROM {table} WHERE world = ? AND {column} < ?", (world, until))
+        ledger.names.forget()
 
 
 def _compact(ledger: Ledger, before_us: int) -> tuple[int, bool]:
     """Thin out one more hour of old heartbeats; tell how many went, and whether more wait."""
     end = before_us - before_us % FIVE_MINUTES_US
     done = int(ledger.meta("compacted_us") or 0)
-    oldest = ledger.db.rows(
-        "SELECT MIN(ts_us) FROM events WHERE event_type = 'heartbeat' AND ts_us >= ? AND ts_us < ?",
-        (done, end),
-    )[0][0]
-    if oldest is None:
+    first = f"SELECT ts_us FROM events WHERE {_BEATS} ORDER BY ts_us LIMIT 1"
+    found = [row[0] for world in WORLDS for row in ledger.db.rows(first, (world, done, end))]
+    if not found:
         return 0, False
-    begin = oldest - oldest % FIVE_MINUTES_US
+    begin = min(found) - min(found) % FIVE_MINUTES_US
     until = min(begin + HOUR_US, end)
-    sql = (
-        "SELECT seq, world, agent_id, ts_us, payload FROM events WHERE event_type = 'heartbeat' "
-        "AND ts_us >= ? AND ts_us < ? ORDER BY ts_us, event_id"
-    )
-    superfluous = _superfluous(ledger.db.rows(sql, (begin, until)))
+    sql = f"SELECT seq, world, agent_id, ts_us, payload FROM events WHERE {_BEATS} ORDER BY ts_us, event_id"
+    beats = [row for world in WORLDS for row in ledger.db.rows(sql, (world, begin, until))]
+    superfluous = _superfluous(beats)
     ledger.db.many("DELETE FROM events WHERE seq = ?", [(seq,) for seq in superfluous])
     ledger.set_meta("compacted_us", str(until))
     return len(superfluous), until < end

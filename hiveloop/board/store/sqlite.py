@@ -114,9 +114,6 @@ class _Connection:
         )
         return (pages - free) * size
 
-    def tidy(self) -> None:
-        self._db.execute("PRAGMA optimize").fetchall()
-
     def close(self) -> None:
         self._db.close()
 

@@ -22,7 +22,7 @@ __all__ = ["Writer"]
 T = TypeVar("T")
 
 _MOST_APPENDS = 64
-_MOST_EVENTS = 10_000
+_MOST_EVENTS = 4_000
 """In one transaction: beyond, the first would wait for the last."""
 _BAD_VALUES = (ValueError, OverflowError, TypeError)
 """What drivers raise for a value that no column can hold."""
