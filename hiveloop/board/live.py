@@ -17,6 +17,7 @@ from hiveloop._shape import is_dict, is_list
 
 from .model import StoredEvent
 from .queries._happenings import shown_event
+from .queries._values import Payload
 
 __all__ = ["CHANNELS", "Filters", "Hub", "Listener", "Published", "as_row"]
 
@@ -29,16 +30,34 @@ MOST_WAITING = 5_000
 WAITING_BYTES = 8 * 1_048_576
 MOST_IN_BATCH = 500
 _BATCH_BYTES = 1_048_576
+_ENVELOPE_BYTES = 700
 _LEVELS = {"debug": 0, "info": 1, "warn": 2, "error": 3}
 _MOST_NAMES = 200
 
 
-class Published(NamedTuple):
-    """A stored event, and the same as it is sent."""
+class Published:
+    """A stored event on its way to listeners.
 
-    event: StoredEvent
-    text: msgspec.Raw
-    size: int
+    Attributes:
+        event: the event.
+        size: about the bytes it takes.
+    """
+
+    __slots__ = ("_text", "event", "size")
+
+    def __init__(self, event: StoredEvent) -> None:
+        self.event = event
+        self.size = len(event.payload) + _ENVELOPE_BYTES
+        self._text: msgspec.Raw | None = None
+
+    @property
+    def text(self) -> msgspec.Raw:
+        """The event in JSON: made when the first listener wants it, then the same for all."""
+        if self._text is None:
+            shown = shown_event(as_row(self.event), _UNREAD)
+            shown["payload"] = msgspec.Raw(self.event.payload.encode())  # JSON already
+            self._text = msgspec.Raw(_encode(shown))
+        return self._text
 
 
 def as_row(event: StoredEvent) -> dict[str, Any]:
@@ -211,7 +230,7 @@ class Hub:
 
     def publish(self, events: Iterable[StoredEvent]) -> None:
         """Pass on events that were stored, in the order of their numbers."""
-        published = [_published(event) for event in events]
+        published = [Published(event) for event in events]
         if not published:
             return
         self._seq = max(self._seq, published[-1].event.seq)
@@ -251,8 +270,4 @@ class Hub:
 
 
 _encode = msgspec.json.Encoder().encode
-
-
-def _published(event: StoredEvent) -> Published:
-    text = _encode(shown_event(as_row(event)))
-    return Published(event, msgspec.Raw(text), len(text))
+_UNREAD = Payload(None)
