@@ -28,6 +28,21 @@ const settings = {
   logLevel: "warning",
 };
 
+/** The licences of what is bundled, which ask to be passed on with it. */
+async function licenses(metafile) {
+  const packages = new Set();
+  for (const input of Object.keys(metafile.inputs)) {
+    const found = /node_modules\/((?:@[^/]+\/)?[^/]+)\//.exec(input);
+    if (found) packages.add(found[1]);
+  }
+  const texts = [...packages].sort().map(async (name) => {
+    const folder = join(here, "node_modules", name);
+    const file = (await readdir(folder)).find((entry) => /^licen[cs]e/i.test(entry));
+    return `${name}\n\n${file ? await readFile(join(folder, file), "utf8") : "see its package.json"}`;
+  });
+  return (await Promise.all(texts)).join("\n\n----\n\n");
+}
+
 async function publish(result) {
   const files = result.outputFiles.map(({ path, contents }) => {
     const extension = path.slice(path.lastIndexOf("."));
@@ -38,6 +53,7 @@ async function publish(result) {
   const page = (await readFile(join(here, "index.html"), "utf8"))
     .replace("app.css", named(".css"))
     .replace("app.js", named(".js"));
+  files.push({ name: "licenses.txt", extension: ".txt", contents: await licenses(result.metafile) });
   await mkdir(join(out, "assets"), { recursive: true });
   for (const old of await readdir(join(out, "assets"))) {
     if (!files.some(({ name }) => name === old)) await rm(join(out, "assets", old));

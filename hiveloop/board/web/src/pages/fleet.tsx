@@ -17,20 +17,27 @@ export function scope() {
   return { environment: param("env"), project_id: param("project") };
 }
 
+/** Agents, and how many there are in each state whatever the list is narrowed to. */
+interface Fleet extends Page<Agent> {
+  total?: number;
+  counts?: Record<string, number>;
+}
+
 export function FleetPage() {
-  const agents = useResource<Page<Agent>>("/v1/agents", { ...scope(), limit: 200 }, { when: () => true, onStatus: true, everyMs: 5000, pauseMs: 600 });
+  const agents = useResource<Fleet>("/v1/agents", { ...scope(), status: param("status"), limit: 200 }, { when: () => true, onStatus: true, everyMs: 5000, pauseMs: 600 });
   const agent = param("agent");
   useEffect(() => (agent ? onEscape(() => change({ agent: null })) : undefined), [agent]);
   if (agents.error && !agents.data) return <Failed what="The fleet" error={agents.error} />;
   if (!agents.data) return <Loading />;
   const all = agents.data.data;
-  if (all.length === 0 && !param("env") && !param("project")) return <FirstAgent />;
+  const { total = all.length, counts = {} } = agents.data;
+  if (total === 0 && !param("env") && !param("project")) return <FirstAgent />;
   return (
     <>
-      <Ribbon agents={all} />
+      <Ribbon total={total} counts={counts} />
       <Chips />
       <div class="fleet">
-        <AgentCards agents={all} />
+        <AgentCards agents={all} total={total} />
         <div class="middle">
           <MiniCharts />
           <TaskTable agent={agent} />

@@ -18,16 +18,16 @@ function byAttention(a: Agent, b: Agent): number {
   return agentLook(shownStatus(a)).rank - agentLook(shownStatus(b)).rank || (a.agent_id < b.agent_id ? -1 : 1);
 }
 
-export function AgentCards({ agents }: { agents: readonly Agent[] }) {
+export function AgentCards({ agents, total }: { agents: readonly Agent[]; total: number }) {
   const status = param("status");
   const shown = agents.filter((agent) => !status || agent.derived_status === status || shownStatus(agent) === status).sort(byAttention);
   return (
-    <Panel title="The Hive" class="hive" count={shown.length === agents.length ? agents.length : `${shown.length} of ${agents.length}`}>
+    <Panel title="The Hive" class="hive" count={shown.length === total ? total : `${shown.length} of ${total}`}>
       <div class="cards" data-rows role="list" aria-label="Agents">
         {shown.map((agent) => (
           <Card key={agent.agent_id} agent={agent} />
         ))}
-        {shown.length === 0 && <Nothing>{agents.length ? "No agent is in this state." : "No agent here."}</Nothing>}
+        {shown.length === 0 && <Nothing>{total ? "No agent is in this state." : "No agent here."}</Nothing>}
       </div>
     </Panel>
   );

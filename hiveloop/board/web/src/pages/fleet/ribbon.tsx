@@ -3,7 +3,6 @@ import { dict, numberOr } from "../../data/read";
 import { number } from "../../data/read";
 import { useResource } from "../../data/resource";
 import { change, param, type Changes } from "../../data/router";
-import type { Agent } from "../../data/types";
 import { Icon } from "../../parts/icon";
 import { scope } from "../fleet";
 
@@ -17,15 +16,15 @@ interface Figure {
 }
 
 /** Figures of the fleet; each is a filter, and pressing it again takes it away. */
-export function Ribbon({ agents }: { agents: readonly Agent[] }) {
+export function Ribbon({ total, counts }: { total: number; counts: Record<string, number> }) {
   const metrics = useResource<unknown>("/v1/metrics", { ...scope(), range: "1h" }, { when: (e) => e.event_type !== "heartbeat", everyMs: 30_000, pauseMs: 1000 });
   const summary = dict(dict(metrics.data)["summary"]);
   const stuck = number(summary["stuck"]);
-  const having = (status: string) => agents.filter((agent) => agent.derived_status === status).length;
+  const having = (status: string) => counts[status] ?? 0;
   const errors = numberOr(summary["failed"], 0);
   const stuckAgents = having("stuck");
   const figures: Figure[] = [
-    { label: "Agents", value: count(agents.length), icon: "heart", filter: { status: null, tasks: null, show: null, sort: null }, title: "Show everything" },
+    { label: "Agents", value: count(total), icon: "heart", filter: { status: null, tasks: null, show: null, sort: null }, title: "Show everything" },
     { label: "Processing", value: count(having("processing")), icon: "play", tone: "work", filter: { status: "processing" }, title: "Agents at work" },
     { label: "Waiting", value: count(having("waiting_approval")), icon: "hand", tone: "wait", filter: { status: "waiting_approval" }, title: "Agents that wait for an approval" },
     { label: "Stuck", value: count(stuckAgents), icon: "stuck", tone: "fail", filter: { status: "stuck" }, title: stuck ? `${stuck} tasks are stuck` : "Agents without heartbeat or progress" },
