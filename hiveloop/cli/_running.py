@@ -30,6 +30,8 @@ __all__ = ["CannotRunError", "Choices", "perform"]
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _END_SECONDS = 1.0
 _DAY_US = 86_400_000_000
+_OPEN_IT = "Open it in a browser, once: {link}\nFor a second one, give it another folder with --data"
+_STOP_IT = "Stop it first, then do this again"
 
 
 class CannotRunError(Exception):
@@ -89,7 +91,7 @@ def _link(folder: DataFolder) -> int:
 
 
 def _rebuild(folder: DataFolder, choices: Choices) -> int:
-    with _alone(folder), _store(folder, choices) as store:
+    with _alone(folder, _STOP_IT), _store(folder, choices) as store:
         print(f"{store.rebuild().result():,} events folded again")
     return 0
 
@@ -97,7 +99,7 @@ def _rebuild(folder: DataFolder, choices: Choices) -> int:
 def _wipe(folder: DataFolder, choices: Choices) -> int:
     if choices.database:
         raise CannotRunError("wipe removes the file in the data folder; drop a PostgreSQL database yourself")
-    with _alone(folder):
+    with _alone(folder, _STOP_IT):
         if not choices.certain and not _agreed(folder):
             print("Nothing was removed.")
             return 1
@@ -114,8 +116,12 @@ def _agreed(folder: DataFolder) -> bool:
 
 
 @contextlib.contextmanager
-def _alone(folder: DataFolder) -> Generator[None]:
+def _alone(folder: DataFolder, advice: str) -> Generator[None]:
     """Keep other boards away from the folder.
+
+    Args:
+        folder: what is used.
+        advice: what to do about a board that uses it; ``{link}`` stands for a new link to it.
 
     Raises:
         CannotRunError: one uses it.
@@ -128,8 +134,7 @@ def _alone(folder: DataFolder) -> Generator[None]:
         link = _link_to(busy.running.endpoint, folder.secret())
         raise CannotRunError(
             f"a board runs already, at {busy.running.endpoint} (process {busy.running.pid})\n"
-            f"Open it in a browser, once: {link}\n"
-            "For a second one, give it another folder with --data"
+            f"{advice.format(link=link)}"
         ) from None
     try:
         yield
@@ -174,7 +179,7 @@ def _opened(folder: DataFolder, database: str | None, retention: Retention) -> S
 
 def _serve(folder: DataFolder, choices: Choices) -> int:
     with contextlib.ExitStack() as stack:
-        stack.enter_context(_alone(folder))
+        stack.enter_context(_alone(folder, _OPEN_IT))
         try:
             listening = listen(choices.host, choices.port)
         except PortTakenError as error:

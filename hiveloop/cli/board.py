@@ -25,7 +25,7 @@ line: hiveloop.init() without a key finds a running board.
   hiveloop board -- python my_agent.py    start it, and a program that reports to it
   hiveloop board link                     print a new one-time link for a browser
   hiveloop board rebuild                  compute the tables behind the pages again, from the stored events
-  hiveloop board wipe                     forget all events; the key stays
+  hiveloop board wipe                     forget all events, changed prices and made keys; the first key stays
 """
 _EPILOG = "Exit codes: 0 stopped, 1 a problem, 2 wrong usage; with --once that of the program."
 _ACTIONS = ("link", "rebuild", "wipe")
@@ -37,7 +37,7 @@ def add_to(add_command: Callable[..., argparse.ArgumentParser]) -> None:
     parser = add_command(
         "board",
         help="see your agents in a browser",
-        usage="hiveloop board [link|rebuild|wipe] [options] [-- PROGRAM ...]",
+        usage="%(prog)s [link|rebuild|wipe] [options] [-- PROGRAM ...]",
         description=_DESCRIPTION,
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -51,8 +51,17 @@ def add_to(add_command: Callable[..., argparse.ArgumentParser]) -> None:
         "--once", action="store_true", help="stop when the program after -- has ended, with its exit code"
     )
     keep = parser.add_argument_group("what is kept")
-    keep.add_argument("--data", type=Path, metavar="FOLDER", help="where everything is kept")
-    keep.add_argument("--database", metavar="URL", help="postgresql://... instead of a file in that folder")
+    keep.add_argument(
+        "--data",
+        type=Path,
+        metavar="FOLDER",
+        help="where everything is kept (HIVELOOP_BOARD_DATA, or the user's data folder)",
+    )
+    keep.add_argument(
+        "--database",
+        metavar="URL",
+        help="postgresql://... instead of a file in that folder; better in HIVELOOP_BOARD_DATABASE",
+    )
     keep.add_argument(
         "--days", type=number(0.01, 100_000), default=30.0, metavar="N", help="forget older events (30)"
     )

@@ -57,6 +57,8 @@ def run(arguments: argparse.Namespace) -> int:
     """Follow the stream until Ctrl-C, and return the exit code."""
     try:
         config = resolve({"endpoint": arguments.endpoint, "api_key": arguments.api_key}, look_for_board=True)
+        if config.api_key is None and config.sources.get("endpoint") != "default":
+            raise _GivingUpError(f"{config.endpoint} wants a key of that board: give it in HIVELOOP_API_KEY")
         if config.api_key is None:
             raise _GivingUpError(
                 "no board runs on this machine: start one with hiveloop board, or name one with --endpoint"
