@@ -132,6 +132,7 @@ TABLE: list[tuple[str, list[NewEvent], float, str]] = [
     ("own threshold, passed", [registered(0, 60), started(0)], 61, "stuck"),
     ("own threshold, not passed", [registered(0, 600), started(0)], 500, "processing"),
     ("threshold as text", [registered(0, "60"), started(0)], 61, "stuck"),
+    ("threshold of half a second", [registered(0, 0.5), started(0)], 0.6, "stuck"),
     ("threshold that is none", [registered(0, "soon"), started(0)], 61, "processing"),
     ("threshold changed later", [registered(0, 600), registered(5, 60), started(6)], 70, "stuck"),
     ("the older registration came last", [registered(5, 60), registered(0, 600), started(6)], 70, "stuck"),

@@ -7,7 +7,7 @@ from typing import Any
 from hiveloop._shape import is_dict
 from hiveloop.board.model import NewEvent
 
-from .facts import Facts, micros, number, words
+from .facts import Facts, micros, number, real, words
 from .rows import Contributions, latest, least, most, numbers, stamp
 
 __all__ = ["LIFECYCLE_RANKS", "fold_agent", "heard_us"]
@@ -40,6 +40,8 @@ _STOPPED_RANK = 9
 _IDLE_KINDS = frozenset(("queue_snapshot", "scheduled", "runtime", "config_snapshot", "heartbeat_status"))
 """Custom kinds that are no work: some are sent by timers, so they prove no progress."""
 _SECOND_US = 1_000_000
+_LONGEST_THRESHOLD = 10**9
+"""Seconds."""
 
 
 def heard_us(event: NewEvent) -> int:
@@ -85,9 +87,9 @@ def _fold_profile(row: list[Any], at: str, event: NewEvent) -> None:
 
 
 def _fold_registration(row: list[Any], at: str, facts: Facts) -> None:
-    seconds = number(facts.get("stuck_threshold"))
+    seconds = real(facts.get("stuck_threshold"))
     if seconds:
-        latest(row, _REGISTERED, at, (min(seconds, 10**9) * 1000,))
+        latest(row, _REGISTERED, at, (max(1, round(min(seconds, _LONGEST_THRESHOLD) * 1000)),))
 
 
 def _fold_end(row: list[Any], at: str, facts: Facts) -> None:
