@@ -256,15 +256,19 @@ class Activation:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        if self._span is None or self._attached is None:
+        if self._attached is None:
             return
         if get_current() is not self._attached:
-            self._span.stray = True
+            self._goes_astray()
             return
+        token = self._token
         try:
-            self._token.var.reset(self._token)  # as `detach` does, which would log what is no error here
+            token.var.reset(token)  # as `detach` does, which would log what is no error here
         except ValueError:  # in a copy of the context
-            self._span.stray = True
-            before = self._token.old_value
-            attach(Context() if before is Token.MISSING else before)
+            self._goes_astray()
+            attach(Context() if token.old_value is Token.MISSING else token.old_value)
         self._attached = self._token = None  # the action may wait in the queue for long
+
+    def _goes_astray(self) -> None:
+        if self._span is not None:
+            self._span.stray = True
