@@ -85,6 +85,11 @@ class DataFolder:
             raise OSError(f"{self.path / 'key'} holds no key: remove it, and the next start makes another")
         return found
 
+    def new_key(self) -> str:
+        """Make another key in the place of the first one, which was revoked, and return it."""
+        (self.path / "key").unlink()
+        return self.key()
+
     def _kept(self, name: str, fresh: str) -> str:
         """Return the content of a small file, writing `fresh` to it when there is none."""
         path = self.path / name

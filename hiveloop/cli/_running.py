@@ -196,9 +196,7 @@ def _answer(
     store: Store,
     stack: contextlib.ExitStack,
 ) -> int:
-    endpoint, key = endpoint_of(listening), folder.key()
-    _, _, done = Keyring(store).add(KeyKind.LIVE, "first key", key)
-    done.result()
+    endpoint, key = endpoint_of(listening), _valid_key(folder, store)
     settings = Settings(
         secret=folder.secret(),
         endpoint=endpoint,
@@ -221,6 +219,16 @@ def _answer(
     server.run(works)
     print("The board has stopped.", flush=True)
     return program.code if choices.once else 0
+
+
+def _valid_key(folder: DataFolder, store: Store) -> str:
+    """Return the key of the folder, known to the store; another one when it was revoked."""
+    keyring, key = Keyring(store), folder.key()
+    keyring.add(KeyKind.LIVE, "first key", key)[2].result()
+    if keyring.find(key) is None:
+        key = folder.new_key()
+        keyring.add(KeyKind.LIVE, "first key", key)[2].result()
+    return key
 
 
 def _link_to(endpoint: str, secret: bytes) -> str:

@@ -176,6 +176,21 @@ def test_the_key_and_the_events_are_there_at_the_next_start(tmp_path: Path) -> N
         assert running.get("/v1/agents").json()["data"] == []
 
 
+def test_when_the_first_key_was_revoked_the_next_start_makes_another(tmp_path: Path) -> None:
+    with board(tmp_path, "--port", 0) as running:
+        key, link = running.key, re.search(r"once: (\S+)", running.said)
+        assert link is not None
+        with httpx.Client(base_url=running.endpoint) as browser:
+            browser.get(link[1])
+            (known,) = browser.get("/v1/api-keys").json()["data"]
+            assert browser.delete(f"/v1/api-keys/{known['key_id']}").status_code == 204
+        assert running.get("/v1/agents").status_code == 401
+        assert running.end() == 0
+    with board(tmp_path, "--port", 0) as running:
+        assert running.key != key
+        assert running.get("/v1/agents").status_code == 200
+
+
 def test_a_second_board_says_where_the_first_is(tmp_path: Path) -> None:
     with board(tmp_path, "--port", 0) as running:
         said = command(running, "board", "--no-browser", code=1)
