@@ -15,6 +15,8 @@ from .keys import KeyKind, kind_of_key, new_key
 
 __all__ = ["BusyError", "DataFolder", "Running", "default_folder"]
 
+_SHORTEST_SECRET = 32
+
 
 class Running(NamedTuple):
     """A board that uses the folder now."""
@@ -75,7 +77,18 @@ class DataFolder:
         return self.path / "board.db"
 
     def secret(self) -> bytes:
-        """Return what signs links and cookies."""
+        """Return what signs links and cookies.
+
+        Boards behind one address need the same, in ``HIVELOOP_BOARD_SECRET``: at least 32 characters.
+
+        Raises:
+            OSError: it is too short, or the file cannot be used.
+        """
+        shared = os.environ.get("HIVELOOP_BOARD_SECRET")
+        if shared:
+            if len(shared) < _SHORTEST_SECRET:
+                raise OSError(f"HIVELOOP_BOARD_SECRET has less than {_SHORTEST_SECRET} characters")
+            return shared.encode()
         return bytes.fromhex(self._kept("secret", secrets.token_hex(32)))
 
     def key(self) -> str:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+from hiveloop.board.folder import DataFolder
 from hiveloop.board.keys import Access, KeyKind, hash_of, kind_of_key, new_key, prefix_of
 from hiveloop.board.security import Hosts, Limits, RateLimits, Sessions, is_foreign
 
@@ -179,3 +182,13 @@ def test_what_keys_may_do() -> None:
     assert [a.may_ingest for a in (live, test, read)] == [True, True, False]
     assert not any(a.may_manage for a in (live, test, read))
     assert Access.of_browser("s", "live").may_manage
+
+
+def test_boards_behind_one_address_share_a_secret(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    one, other = DataFolder(tmp_path / "one"), DataFolder(tmp_path / "other")
+    assert one.secret() != other.secret()
+    monkeypatch.setenv("HIVELOOP_BOARD_SECRET", "s" * 32)
+    assert one.secret() == other.secret()
+    monkeypatch.setenv("HIVELOOP_BOARD_SECRET", "short")
+    with pytest.raises(OSError, match="less than 32"):
+        one.secret()
