@@ -350,7 +350,8 @@ def test_an_empty_board_teaches_with_its_own_address_and_key_and_fills_itself(
     page = sign_in(board)
     expect(page.get_by_role("heading", name="Waiting for the first agent")).to_be_visible()
     expect(page.get_by_text(f'endpoint="{board.endpoint}"')).to_be_visible()
-    expect(page.get_by_text(board.key)).to_be_visible()
+    expect(page.get_by_text(f'init("{board.key}"')).to_be_visible()
+    expect(page.get_by_text(f"Authorization=Bearer%20{board.key}")).to_be_visible()
     hb = hiveloop.init(board.key, endpoint=board.endpoint, flush_interval=0.1)
     with hb.agent("newcomer").task("first"):
         pass

@@ -3,7 +3,7 @@ import { change, param } from "../data/router";
 import { useResource } from "../data/resource";
 import type { Agent, Page } from "../data/types";
 import { Failed, Loading } from "../parts/panel";
-import { Teach, setUp } from "../parts/teach";
+import { Teach, setUp, setUpOtlp } from "../parts/teach";
 import { AgentCards } from "./fleet/cards";
 import { Chips } from "./fleet/chips";
 import { MiniCharts } from "./fleet/charts";
@@ -57,7 +57,7 @@ function FirstAgent() {
         Ten lines are enough: the agent shows up with its heartbeat, its tasks and what it spends. A running board is found by
         itself when <code>hiveloop.init()</code> is called without key and endpoint.
       </Teach>
-      <Teach title="Or report over OTLP" code={`export OTEL_EXPORTER_OTLP_TRACES_ENDPOINT="${location.origin}/v1/traces"`}>
+      <Teach title="Or report over OTLP" code={setUpOtlp()}>
         Any agent that is instrumented for OpenTelemetry shows up as well. For a fleet to look at, run <code>hiveloop demo</code>.
       </Teach>
     </div>

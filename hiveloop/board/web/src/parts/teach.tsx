@@ -29,6 +29,12 @@ export function setUp(): string {
   return `import hiveloop\n\nhb = hiveloop.init("${key || "hb_live_…"}", endpoint="${endpoint}")\nagent = hb.agent("my-agent", type="worker")`;
 }
 
+/** What an OpenTelemetry exporter needs to report here. */
+export function setUpOtlp(): string {
+  const { endpoint, key } = board.value;
+  return `export OTEL_EXPORTER_OTLP_TRACES_ENDPOINT="${endpoint}/v1/traces"\nexport OTEL_EXPORTER_OTLP_TRACES_HEADERS="Authorization=Bearer%20${key || "hb_live_…"}"`;
+}
+
 interface Props {
   title: string;
   code: string;
