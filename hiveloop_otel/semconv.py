@@ -105,7 +105,7 @@ HIVELOOP_EVENT_ID = "hiveloop.event.id"
 HIVELOOP_PARENT_EVENT_ID = "hiveloop.parent_event_id"
 HIVELOOP_SEVERITY = "hiveloop.severity"
 HIVELOOP_LINK_TYPE = "hiveloop.link.type"
-"""Attribute of a link: "ambient", "parent_event", "previous_run" or "task"."""
+"""Attribute of a link: "ambient" or "task"."""
 
 HIVELOOP_SPAN_INCOMPLETE = "hiveloop.span.incomplete"
 HIVELOOP_SPAN_START_MISSING = "hiveloop.span.start_missing"
