@@ -6,13 +6,12 @@ from collections import deque
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from ._open_spans import MODELS, Call, OpenSpan, scope_name
+from ._open_spans import Call, OpenSpan, scope_name
+from .outcome import BOUNDARIES, MODELS, outer_counts
 from .reader import Kind
 
 __all__ = ["Counter", "entered"]
 
-_BOUNDARIES: frozenset[Kind] = frozenset(("agent", "workflow", "tool"))
-"""Spans that are not about the same call of a model as one inside them."""
 _MOST_WAITING = 1_000
 _MOST_REMEMBERED = 256
 _SLACK_NS = 20_000_000
@@ -95,8 +94,7 @@ def _is_same(told: _Told, new: _Told) -> bool:
 
 
 def _chosen(inner: list[Call], outer: Call) -> list[Call]:
-    """The calls nearest to the provider count, unless only the span around them tells usage."""
-    if outer.facts.has_usage and not any(call.facts.has_usage for call in inner):
+    if outer_counts(outer.facts, (call.facts for call in inner)):
         return [outer]
     if len(inner) > 1:
         return inner
@@ -125,7 +123,7 @@ def entered(record: OpenSpan) -> None:
 def _wrappers(record: OpenSpan) -> Iterator[OpenSpan]:
     """The spans around a model's that may be about the same call, innermost first."""
     for node in record.ancestors():
-        if node.kind in _BOUNDARIES:
+        if node.kind in BOUNDARIES:
             return
         if node.kind not in MODELS or node.kind == record.kind:
             yield node

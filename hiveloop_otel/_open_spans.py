@@ -18,9 +18,6 @@ if TYPE_CHECKING:
     from opentelemetry.trace import SpanContext
 
 __all__ = [
-    "AGENTS",
-    "MODELS",
-    "TOOLS",
     "Call",
     "OpenSpan",
     "Scope",
@@ -30,9 +27,6 @@ __all__ = [
     "scope_name",
 ]
 
-AGENTS: frozenset[Kind] = frozenset(("agent", "workflow"))
-TOOLS: frozenset[Kind] = frozenset(("tool", "retrieval"))
-MODELS: frozenset[Kind] = frozenset(("llm", "embedding"))
 _LONGEST_CHAIN = 100
 
 

@@ -51,9 +51,6 @@ from hiveloop._guard import attempt, notice
 
 from ._counting import Counter, entered
 from ._open_spans import (
-    AGENTS,
-    MODELS,
-    TOOLS,
     Call,
     OpenSpan,
     Scope,
@@ -63,6 +60,7 @@ from ._open_spans import (
     scope_name,
 )
 from ._reports import abandon, close, report
+from .outcome import AGENTS, MODELS, TOOLS
 from .reader import OWN_SCOPE, SpanFacts, read_span
 
 if TYPE_CHECKING:

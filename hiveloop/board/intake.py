@@ -20,10 +20,9 @@ import msgspec
 
 from hiveloop._shape import is_dict, is_list
 
-from .model import NewEvent, Profile
+from .model import EVENT_TYPES, SEVERITIES, NewEvent, Profile
 
 __all__ = [
-    "EVENT_TYPES",
     "MOST_BYTES",
     "MOST_EVENTS",
     "Intake",
@@ -36,23 +35,6 @@ __all__ = [
 MOST_EVENTS = 500
 MOST_BYTES = 1_048_576
 """Of a request, compressed and not. Source: ingest API; "1 MB" there, the larger of its two readings here."""
-EVENT_TYPES = frozenset(
-    (
-        "agent_registered",
-        "heartbeat",
-        "task_started",
-        "task_completed",
-        "task_failed",
-        "action_started",
-        "action_completed",
-        "action_failed",
-        "retry_started",
-        "escalated",
-        "approval_requested",
-        "approval_received",
-        "custom",
-    )
-)
 
 _MOST_PAYLOAD = 32_768
 _MOST_DEPTH = 64
@@ -63,7 +45,6 @@ _LONGEST_WORD = 128
 _SECOND = 1_000_000
 _FUTURE_US = 86_400 * _SECOND
 _LARGEST = 2**53
-_SEVERITIES = frozenset(("debug", "info", "warn", "error"))
 _SEVERITY_WORDS = {"warning": "warn", "critical": "error", "fatal": "error", "err": "error"}
 _BY_TYPE = {
     "heartbeat": "debug",
@@ -458,7 +439,7 @@ def _severity(
     if value is not None:
         word = str(value).strip().lower()[:_LONGEST_WORD]
         word = _SEVERITY_WORDS.get(word, word)
-        if word in _SEVERITIES:
+        if word in SEVERITIES:
             return word
         notes.append("severity is none of debug, info, warn, error; the usual one was taken")
     return _BY_TYPE.get(event_type) or _severity_of_kind(kind, payload)

@@ -4,10 +4,29 @@ from __future__ import annotations
 
 import msgspec
 
-__all__ = ["WORLDS", "NewEvent", "Profile", "StoredEvent"]
+__all__ = ["EVENT_TYPES", "SEVERITIES", "WORLDS", "NewEvent", "Profile", "StoredEvent"]
 
 WORLDS = ("live", "test")
 """The two name spaces of a board; what test keys send never mixes with the rest."""
+EVENT_TYPES = frozenset(
+    (
+        "agent_registered",
+        "heartbeat",
+        "task_started",
+        "task_completed",
+        "task_failed",
+        "action_started",
+        "action_completed",
+        "action_failed",
+        "retry_started",
+        "escalated",
+        "approval_requested",
+        "approval_received",
+        "custom",
+    )
+)
+"""The types of the wire format. Source: ingest API."""
+SEVERITIES = frozenset(("debug", "info", "warn", "error"))
 
 
 class Profile(msgspec.Struct, frozen=True, gc=False):

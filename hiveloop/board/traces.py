@@ -16,7 +16,18 @@ from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Any, NamedTuple
 
-from hiveloop.payloads import iso_time, tool_payload
+from hiveloop.payloads import iso_time
+from hiveloop_otel.outcome import (
+    AGENTS,
+    BOUNDARIES,
+    MODELS,
+    TOOLS,
+    call_metadata,
+    error_words,
+    outer_counts,
+    payload_of_task,
+    payload_of_tool,
+)
 from hiveloop_otel.reader import Note, SpanFacts, read_span
 
 from .intake import read_events
@@ -34,9 +45,6 @@ _DEEPEST = 200
 _IN_BATCH = 500
 _NEVER_STUCK = 30 * 86_400
 """Seconds. What reports spans sends no heartbeats, so its silence says nothing."""
-_AGENTS = frozenset(("agent", "workflow"))
-_MODELS = frozenset(("llm", "embedding"))
-_BOUNDARIES = frozenset(("agent", "workflow", "tool"))
 Event = dict[str, Any]
 
 
@@ -239,7 +247,7 @@ def _enter(node: _Node) -> list[_Said]:
     if facts.kind == "other":
         return []
     around = node.around()
-    if facts.kind in _AGENTS:
+    if facts.kind in AGENTS:
         if around is None or facts.agent_name not in (None, around.agent):
             return _begin_task(node, facts, around)
         return _begin_action(node, around)
@@ -250,7 +258,7 @@ def _enter(node: _Node) -> list[_Said]:
         around = outermost.scope
         if around is None or (outermost is node and facts.kind == "step"):
             return said
-    if facts.kind in _MODELS:
+    if facts.kind in MODELS:
         _find_wrapper(node)
         return said
     return said + _begin_action(node, around)
@@ -261,14 +269,14 @@ def _begin_task(node: _Node, facts: SpanFacts, around: _Scope | None) -> list[_S
     span = node.span
     agent = facts.agent_name or (None if around is None else around.agent) or _service(span.resource)
     run_id = _run_id(span, is_first=around is None and node.parent is None)
-    label = facts.name if facts.kind in _AGENTS else span.name
+    label = facts.name if facts.kind in AGENTS else span.name
     session = facts.session_id
     correlation = session or (None if around is None else around.task["correlation_id"]) or span.trace_id
     task_id = session if session and around is None else f"{label[:80] or 'task'}-{run_id[-12:]}"
     task: Event = {
         "task_id": task_id[:256],
         "task_run_id": run_id,
-        "task_type": facts.kind if facts.kind in _AGENTS else label,
+        "task_type": facts.kind if facts.kind in AGENTS else label,
         "correlation_id": correlation[:256],
     }
     node.scope = _Scope(agent[:256], task)
@@ -277,19 +285,12 @@ def _begin_task(node: _Node, facts: SpanFacts, around: _Scope | None) -> list[_S
 
 def _task_events(node: _Node, scope: _Scope, facts: SpanFacts, ended: Event) -> list[_Said]:
     span = node.span
-    told = {
-        "input_preview": facts.prompt,
-        "output_preview": facts.response,
-        "workflow": facts.workflow,
-        "session_id": facts.session_id,
-        "framework": facts.framework,
-    }
     failed = span.failed
     start = {"payload": {"summary": f"Task {scope.task['task_id']} started"}}
     end = {
         "status": "failure" if failed else "success",
         "duration_ms": _milliseconds(span),
-        "payload": {**_without_none(told), **(_error_of(node.facts) if failed else {})},
+        "payload": {**payload_of_task(facts), **(_error_of(node.facts) if failed else {})},
         **ended,
     }
     return [
@@ -320,26 +321,12 @@ def _action_payload(node: _Node) -> Event:
     facts = node.facts
     if facts.own is not None:
         return facts.own.payload
-    if facts.kind not in ("tool", "retrieval"):
-        return {}
-    category = "retrieval" if facts.kind == "retrieval" else "function"
-    payload = tool_payload(
-        args=facts.tool_args,
-        result=facts.tool_result,
-        success=not facts.failed,
-        error=facts.error_message,
-        duration_ms=_milliseconds(node.span),
-        tool_category=facts.metadata.get("tool_category", category),
-        http_status=facts.metadata.get("http_status"),
-    )
-    return payload if facts.tool_call_id is None else {**payload, "tool_call_id": facts.tool_call_id}
+    return payload_of_tool(facts, _milliseconds(node.span)) if facts.kind in TOOLS else {}
 
 
 def _error_of(facts: SpanFacts) -> Event:
-    return {
-        "exception_type": (facts.error_type or "").rpartition(".")[2] or "Error",
-        "exception_message": facts.error_message or "",
-    }
+    kind, message = error_words(facts)
+    return {"exception_type": kind, "exception_message": message}
 
 
 # -- calls of models --------------------------------------------------------------------------
@@ -348,7 +335,7 @@ def _error_of(facts: SpanFacts) -> Event:
 def _find_wrapper(node: _Node) -> None:
     """Find the span of another instrumentation about the same call."""
     for outer in node.ancestors():
-        if outer.facts.kind in _BOUNDARIES:
+        if outer.facts.kind in BOUNDARIES:
             return
         if outer.facts.kind == node.facts.kind:
             node.wrapper = outer
@@ -358,20 +345,19 @@ def _find_wrapper(node: _Node) -> None:
 
 def _calls_of(node: _Node) -> list[_Said]:
     """Return the calls of models that a span and the spans inside it stand for; each call once."""
-    if node.facts.kind not in _MODELS or node.facts.own is not None or node.wrapper is not None:
+    if node.facts.kind not in MODELS or node.facts.own is not None or node.wrapper is not None:
         return []
     return [_call(counted, facts) for counted, facts in _chosen(node, 0)]
 
 
 def _chosen(node: _Node, depth: int) -> list[tuple[_Node, SpanFacts]]:
-    """The call nearest to the provider counts, unless only the span around it tells usage."""
     if node.counted or depth > _DEEPEST:
         return []
     node.counted = True
     inner = [found for child in node.inner for found in _chosen(child, depth + 1)]
     if not inner:
         return [(node, node.facts)]
-    if node.facts.has_usage and not any(facts.has_usage for _, facts in inner):
+    if outer_counts(node.facts, (facts for _, facts in inner)):
         return [(node, node.facts)]
     if len(inner) == 1:
         return [(inner[0][0], inner[0][1].completed_by(node.facts))]
@@ -392,7 +378,7 @@ def _call(node: _Node, facts: SpanFacts) -> _Said:
         "duration_ms": _milliseconds(span),
         "prompt_preview": facts.prompt,
         "response_preview": facts.response,
-        "metadata": _metadata(facts, span) or None,
+        "metadata": call_metadata(facts, span.trace_id, span.span_id) or None,
     }
     payload = {
         "kind": "llm_call",
@@ -402,27 +388,6 @@ def _call(node: _Node, facts: SpanFacts) -> _Said:
     }
     own_id = None if facts.own is None else facts.own.event_id
     return _said(node, scope, "custom", span.end_ns, {"payload": payload}, "call", own_id)
-
-
-def _metadata(facts: SpanFacts, span: SpanData) -> Event:
-    told = {
-        "operation": facts.operation,
-        "provider": facts.provider,
-        "response_model": facts.response_model,
-        "stop_reason": facts.finish_reason,
-        "cache_read_input_tokens": facts.cache_read,
-        "cache_creation_input_tokens": facts.cache_creation,
-        "tokens_in_includes_cache": True if facts.cache_read or facts.cache_creation else None,
-        "reasoning_tokens": facts.reasoning,
-        "total_tokens": facts.total_tokens,
-        "framework": facts.framework,
-        "error_type": (facts.error_type or "Error") if facts.failed else None,
-        "error": facts.error_message,
-        "trace_id": span.trace_id,
-        "span_id": span.span_id,
-        **facts.metadata,
-    }
-    return _without_none(told)
 
 
 # -- spans of hiveloop's own ------------------------------------------------------------------

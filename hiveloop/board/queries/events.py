@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from hiveloop.board.model import EVENT_TYPES, SEVERITIES
 from hiveloop.board.store.protocol import Reader
 
 from ._happenings import shown_event
@@ -12,22 +13,6 @@ from .params import BadParameterError, Cursor, NotFoundError, Params
 
 __all__ = ["EVENT_TYPES", "event", "events"]
 
-EVENT_TYPES = (
-    "agent_registered",
-    "heartbeat",
-    "task_started",
-    "task_completed",
-    "task_failed",
-    "action_started",
-    "action_completed",
-    "action_failed",
-    "retry_started",
-    "escalated",
-    "approval_requested",
-    "approval_received",
-    "custom",
-)
-SEVERITIES = ("debug", "info", "warn", "error")
 _STRETCH = 5_000
 """Events that one poll looks through."""
 _FREQUENT = frozenset(("custom", "heartbeat"))
