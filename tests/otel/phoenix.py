@@ -13,6 +13,7 @@ import requests
 
 from tests.otel.environments import python_with
 from tests.otel.rotel import free_port
+from tests.support.program import end
 from tests.support.wait import eventually
 
 __all__ = ["Phoenix"]
@@ -90,10 +91,5 @@ class Phoenix:
             return False
 
     def _end(self) -> None:
-        self._process.terminate()
-        try:
-            self._process.wait(10)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait(5)
+        end(self._process, 10)
         self._folder.cleanup()

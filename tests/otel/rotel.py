@@ -15,6 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from tests.support.program import end
 from tests.support.wait import eventually
 
 __all__ = ["Rotel", "free_port"]
@@ -96,12 +97,7 @@ class Rotel:
         return self._log.read_text(errors="replace")
 
     def _end(self) -> None:
-        self._process.terminate()
-        try:
-            self._process.wait(5)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait(5)
+        end(self._process, 5)
 
 
 def _environment() -> dict[str, str]:

@@ -16,7 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-__all__ = ["Finished", "Program", "run_program"]
+__all__ = ["Finished", "Program", "end", "run_program"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +43,16 @@ class Finished:
         """Lines on standard error that tell of an exception, a fatal error or a lost thread."""
         signs = ("Traceback", "Exception ignored", "Fatal Python error", "Error in atexit", "can't start new")
         return [line for line in self.err.splitlines() if any(sign in line for sign in signs)]
+
+
+def end(process: subprocess.Popen[bytes], seconds: float) -> None:
+    """Ask a process to end, and end it when it has not done so in time."""
+    process.terminate()
+    try:
+        process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait(5)
 
 
 class Program:
