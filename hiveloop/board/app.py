@@ -14,7 +14,15 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from . import routes_ingest, routes_live, routes_manage, routes_pages, routes_query, routes_traces
+from . import (
+    routes_ingest,
+    routes_keys,
+    routes_live,
+    routes_manage,
+    routes_pages,
+    routes_query,
+    routes_traces,
+)
 from .model import StoredEvent
 from .routes import Board, Failure, Settings, failure_response
 from .security import HEADERS, Hosts, is_foreign
@@ -49,6 +57,7 @@ def create_app(store: Store, settings: Settings) -> ASGIApp:
         routes=[
             *routes_ingest.routes,
             *routes_traces.routes,
+            *routes_keys.routes,
             *routes_manage.routes,
             *routes_query.routes,
             *routes_live.routes,

@@ -5,23 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from .intake import MOST_BYTES, Refused, inflate, read_batch
+from .bodies import body_of
+from .intake import MOST_BYTES, Refused, read_batch
 from .keys import Access
 from .model import NewEvent
 from .routes import Board, Failure, api, json_response, now_us, stored
 from .store.protocol import Appended
 
-__all__ = ["append_events", "body_of", "routes"]
+__all__ = ["append_events", "routes"]
 
 T = TypeVar("T")
-_PATIENCE = 16
-"""How many times too large a body may be and still be read to its end: a client that is cut off while it
-sends sees a broken connection instead of the answer, and would try again.
-"""
 _INLINE_BYTES = 16_384
 """Up to this size a batch is read at once; a larger one on a thread, so that others are served meanwhile."""
 
@@ -62,34 +59,6 @@ async def append_events(board: Board, world: str, events: Sequence[NewEvent]) ->
 
 async def _on_thread(board: Board, body: bytes, work: Callable[..., T], *args: Any) -> T:
     return work(*args) if len(body) <= _INLINE_BYTES else await board.run(work, *args)
-
-
-async def body_of(request: Request, most: int) -> bytes:
-    """Read a body, never more than `most` bytes of it into memory, and uncompress it.
-
-    Raises:
-        Failure: it is too large, or not what it says it is.
-    """
-    told = request.headers.get("content-length", "")
-    too_large = Failure(413, "payload_too_large", f"a request may have at most {most} bytes")
-    if told.isdecimal() and int(told) > most * _PATIENCE:
-        raise too_large
-    parts, size = list[bytes](), 0
-    try:
-        async for part in request.stream():
-            size += len(part)
-            if size <= most:
-                parts.append(part)
-            elif size > most * _PATIENCE:
-                raise too_large
-    except ClientDisconnect:
-        raise Failure(400, "invalid_batch", "the connection ended before the body did") from None
-    if size > most:
-        raise too_large
-    body = inflate(b"".join(parts), request.headers.get("content-encoding"), most)
-    if isinstance(body, Refused):
-        raise Failure(body.status, body.error, body.message)
-    return body
 
 
 routes = [

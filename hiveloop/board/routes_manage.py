@@ -1,4 +1,4 @@
-"""What the person in front of the board may change: issues, keys, prices."""
+"""What the person in front of the board may change: issues, prices; and what the board tells of itself."""
 
 from __future__ import annotations
 
@@ -12,34 +12,20 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from hiveloop._shape import is_dict
+from hiveloop._version import __version__
 
-from .keys import Access, KeyKind
+from .bodies import label_of, object_of
+from .keys import Access
 from .model import NewEvent
 from .queries._clock import iso
 from .routes import Board, Failure, api, json_response, now_us, stored
-from .routes_ingest import append_events, body_of
+from .routes_ingest import append_events
 from .store.protocol import Reader, Row
 
 __all__ = ["routes"]
 
-_MOST_BYTES = 65_536
-_LONGEST = 256
 _DONE = {"resolve": "resolved", "reopen": "reported", "dismiss": "dismissed"}
 _WORDS = {"resolved": "resolved", "reported": "reopened", "dismissed": "dismissed"}
-
-
-async def _object(request: Request) -> dict[str, Any]:
-    """Return the JSON object that a request carries; empty when it carries nothing."""
-    body = await body_of(request, _MOST_BYTES)
-    given: object
-    try:
-        given = msgspec.json.decode(body) if body.strip() else {}
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        given = None
-    if not is_dict(given):
-        raise Failure(400, "validation_error", "the body must be a JSON object")
-    return given
 
 
 # -- issues -----------------------------------------------------------------------------------
@@ -103,63 +89,17 @@ def _issue_event(issue: Mapping[str, Any], action: str) -> NewEvent:
     )
 
 
-# -- keys -------------------------------------------------------------------------------------
-
-
-async def _keys(board: Board, _request: Request, _: Access) -> Response:
-    rows = await board.run(board.keyring.shown)
-    return json_response({"data": [_shown_key(row) for row in rows]})
-
-
-def _shown_key(row: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        "key_id": row["key_id"],
-        "key_prefix": row["prefix"],
-        "key_type": row["kind"],
-        "label": row["name"],
-        "created_at": iso(row["created_us"]),
-        "last_used_at": iso(row["last_used_us"]),
-        "revoked_at": iso(row["revoked_us"]),
-        "is_active": row["revoked_us"] is None,
-    }
-
-
-async def _add_key(board: Board, request: Request, _: Access) -> Response:
-    given = await _object(request)
-    kind = given.get("key_type", "live")
-    if kind not in tuple(KeyKind):
-        raise Failure(400, "validation_error", "key_type must be live, test or read")
-    label = _label(given.get("label"))
-    key_id, key, done = board.keyring.add(KeyKind(kind), label)
-    await stored(done)
-    board.keyring.forget()
-    told = {"key_id": key_id, "key_type": kind, "label": label, "raw_key": key}
-    return json_response(told, 201)
-
-
-def _label(given: object) -> str:
-    return given.replace("\x00", "")[:_LONGEST] if isinstance(given, str) else ""
-
-
-async def _revoke_key(board: Board, request: Request, _: Access) -> Response:
-    revoked = await stored(board.keyring.revoke(request.path_params["key_id"]))
-    board.keyring.forget()
-    if not revoked:
-        raise Failure(404, "not_found", "there is no such key, or it was revoked before")
-    return Response(status_code=204)
-
-
 # -- prices -----------------------------------------------------------------------------------
 
 
 async def _set_price(board: Board, request: Request, _: Access) -> Response:
-    given = await _object(request)
-    model = _model(given.get("model") or request.path_params.get("model"))
+    given = await object_of(request)
+    model = _model({"model": given.get("model") or request.path_params.get("model")})
     since = given.get("valid_from_us", 0)
     if not isinstance(since, int) or isinstance(since, bool) or not 0 <= since < 2**62:
         raise Failure(400, "validation_error", "valid_from_us must be a time in microseconds")
     prices = [_price(given, name) for name in ("input_usd", "output_usd")]
-    provider = _label(given.get("provider")) or None
+    provider = label_of(given, "provider") or None
     sql = (
         "INSERT INTO prices (model, valid_from_us, input_usd, output_usd, provider, source, updated_us)"
         " VALUES (?, ?, ?, ?, ?, 'user', ?) ON CONFLICT (model, valid_from_us) DO UPDATE SET"
@@ -171,14 +111,14 @@ async def _set_price(board: Board, request: Request, _: Access) -> Response:
 
 
 async def _remove_price(board: Board, request: Request, _: Access) -> Response:
-    model = _model(request.path_params["model"])
+    model = _model(request.path_params)
     if not await stored(board.store.manage("DELETE FROM prices WHERE model = ?", (model,))):
         raise Failure(404, "not_found", "there is no price for that model")
     return Response(status_code=204)
 
 
-def _model(given: object) -> str:
-    name = _label(given).strip().lower()
+def _model(given: Mapping[str, Any]) -> str:
+    name = label_of(given, "model").strip().lower()
     if not name:
         raise Failure(400, "validation_error", "model must be the name of a model, or its beginning")
     return name
@@ -198,12 +138,10 @@ def _price(given: Mapping[str, Any], name: str) -> float:
 
 async def _about(board: Board, request: Request, access: Access) -> Response:
     """Tell the pages where agents report to; the key only to who may manage."""
-    from hiveloop._version import __version__
-
     told = {
         "version": __version__,
         "endpoint": board.settings.endpoint or str(request.base_url).rstrip("/"),
-        "api_key": board.settings.api_key if access.may_manage else None,
+        "api_key": await board.run(_own_key, board) if access.may_manage else None,
         "world": access.world,
         "can_manage": access.may_manage,
         "previews": board.settings.previews,
@@ -216,14 +154,17 @@ async def _about(board: Board, request: Request, access: Access) -> Response:
     return json_response(told)
 
 
+def _own_key(board: Board) -> str | None:
+    """The key to show; none once it was revoked."""
+    key = board.settings.api_key
+    return key if key is not None and board.keyring.find(key) is not None else None
+
+
 _ISSUE = "/v1/agents/{agent_id:path}/issues/"
 routes = [
     Route("/v1/board", api(_about), methods=["GET"]),
     Route(_ISSUE + "resolve-all", api(_resolve_all, "manage"), methods=["POST"]),
     Route(_ISSUE + "{issue_key:path}/{action}", api(_change_issue, "manage"), methods=["POST"]),
-    Route("/v1/api-keys", api(_keys, "manage"), methods=["GET"]),
-    Route("/v1/api-keys", api(_add_key, "manage"), methods=["POST"]),
-    Route("/v1/api-keys/{key_id}", api(_revoke_key, "manage"), methods=["DELETE"]),
     Route("/v1/admin/pricing", api(_set_price, "manage"), methods=["POST", "PUT"]),
     Route("/v1/admin/pricing/{model:path}", api(_set_price, "manage"), methods=["PUT"]),
     Route("/v1/admin/pricing/{model:path}", api(_remove_price, "manage"), methods=["DELETE"]),

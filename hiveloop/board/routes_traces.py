@@ -6,11 +6,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from .bodies import body_of
 from .intake import Refused
 from .keys import Access
 from .otlp import MOST_TRACE_BYTES, Export, read_export
 from .routes import Board, Failure, api, now_us
-from .routes_ingest import append_events, body_of
+from .routes_ingest import append_events
 
 __all__ = ["flush_traces", "routes"]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -321,17 +322,62 @@ def test_keys_are_made_shown_once_and_revoked(board: Board) -> None:
         made = browser.post("/v1/api-keys", json={"key_type": "live", "label": "laptop"})
         told = made.json()
         assert made.status_code == 201
-        listed = browser.get("/v1/api-keys").json()["data"]
-        mine = next(key for key in listed if key["key_id"] == told["key_id"])
-        assert (mine["label"], mine["is_active"]) == ("laptop", True)
-        assert told["raw_key"] not in browser.get("/v1/api-keys").text
-        assert told["raw_key"].startswith(mine["key_prefix"])
-        assert _status_with(board, told["raw_key"]) == 200
+        raw = told.pop("raw_key")
+        has(told, "key_id key_prefix key_type label created_at last_used_at revoked_at is_active is_own")
+        assert told in browser.get("/v1/api-keys").json()["data"]
+        assert (told["label"], told["is_active"], told["is_own"]) == ("laptop", True, False)
+        assert raw not in browser.get("/v1/api-keys").text
+        assert raw.startswith(told["key_prefix"])
+        assert len(told["key_prefix"]) < 16
+        assert _status_with(board, raw) == 200
+        assert _listed(browser, told["key_id"])["last_used_at"] is not None
         assert browser.delete(f"/v1/api-keys/{told['key_id']}").status_code == 204
-        assert _status_with(board, told["raw_key"]) == 401
+        assert _status_with(board, raw) == 401
+        gone = _listed(browser, told["key_id"])
+        assert (gone["is_active"], gone["revoked_at"] is None) == (False, False)
         assert browser.delete(f"/v1/api-keys/{told['key_id']}").status_code == 404
-        assert browser.post("/v1/api-keys", json={"key_type": "banana"}).status_code == 400
-        assert browser.post("/v1/api-keys", content=b"[").status_code == 400
+        assert browser.delete("/v1/api-keys/none").status_code == 404
+
+
+def _listed(browser: httpx.Client, key_id: str) -> dict[str, Any]:
+    return next(key for key in browser.get("/v1/api-keys").json()["data"] if key["key_id"] == key_id)
+
+
+@pytest.mark.parametrize("kind", ["live", "test", "read"])
+def test_a_made_key_is_what_its_type_says(board: Board, kind: str) -> None:
+    with board.browser() as browser:
+        key = browser.post("/v1/api-keys", json={"key_type": kind}).json()["raw_key"]
+    assert key.startswith(f"hb_{kind}_")
+    with board.client(None, Authorization=f"Bearer {key}") as client:
+        batch = {"envelope": {"agent_id": "made"}, "events": [event(task_id=f"made-{kind}")]}
+        assert client.post("/v1/ingest", json=batch).status_code == (403 if kind == "read" else 200)
+        assert client.get("/v1/agents").status_code == 200
+        assert client.get("/v1/api-keys").status_code == 403
+        seen = {
+            found["task_id"] for found in client.get("/v1/events", params={"agent_id": "made"}).json()["data"]
+        }
+    assert ("made-test" in seen) is (kind == "test")
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"key_type": "banana"}, {"key_type": ["live"]}, {"label": 7}, {"label": "x" * 257}, "[", "[]"]
+)
+def test_a_key_that_cannot_be_made_is_told(board: Board, wrong: Any) -> None:
+    with board.browser() as browser:
+        before = browser.get("/v1/api-keys").json()
+        body = wrong.encode() if isinstance(wrong, str) else json.dumps(wrong).encode()
+        answer = browser.post("/v1/api-keys", content=body)
+        assert (answer.status_code, answer.json()["error"]) == (400, "validation_error")
+        assert browser.get("/v1/api-keys").json() == before
+
+
+def test_the_boards_own_key_is_marked_and_shown_until_it_is_revoked(tmp_path: Path) -> None:
+    with running_board(tmp_path) as board, board.browser() as browser:
+        (own,) = [key for key in browser.get("/v1/api-keys").json()["data"] if key["is_own"]]
+        assert board.keys["live"].startswith(own["key_prefix"])
+        assert browser.get("/v1/board").json()["api_key"] == board.keys["live"]
+        assert browser.delete(f"/v1/api-keys/{own['key_id']}").status_code == 204
+        assert browser.get("/v1/board").json()["api_key"] is None
 
 
 def _status_with(board: Board, key: str) -> int:

@@ -18,7 +18,7 @@ import httpx
 import pytest
 from starlette.routing import Route
 
-from hiveloop.board import routes_manage, routes_query
+from hiveloop.board import routes_keys, routes_manage, routes_query
 from hiveloop.board.keys import KeyKind
 from hiveloop.board.security import HEADERS, LINK_SECONDS, SESSION_SECONDS, Limits
 from hiveloop.board.status import DEFAULT_THRESHOLD_MS, AgentState, TaskState
@@ -171,7 +171,7 @@ def test_every_change_is_in_the_table() -> None:
         told |= {(method, path) for method in methods}
     real = {
         (method, plain(route.path))
-        for route in routes_manage.routes
+        for route in (*routes_keys.routes, *routes_manage.routes)
         if isinstance(route, Route)
         for method in route.methods or ()
         if method != "HEAD"
