@@ -4,6 +4,9 @@ The bundle needs Node and four packages from the npm registry. Neither may keep 
 installed, so a failure is a warning and the wheel is built without pages; the board then says what is
 missing. `HIVELOOP_BOARD_WEB=require` turns the warning into an error, as a release wants, and `skip`
 leaves the pages out on purpose.
+
+As a program, `python hatch_build.py check` says whether the types of the sources are right, with the Node
+that builds them; `python hatch_build.py needs` prints the Python package that brings Node, where it takes one.
 """
 
 from __future__ import annotations
@@ -41,9 +44,7 @@ class BoardPages(BuildHookInterface[Any]):
 
     def dependencies(self) -> list[str]:
         """Return Node as a requirement of the build where the machine has none of its own."""
-        if _wish() == "skip" or _node_on_path() or not _has_node_wheel():
-            return []
-        return [NODE_PACKAGE]
+        return [] if _wish() == "skip" else node_requirement()
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """Bundle the pages, unless those that are there were made from the same sources."""
@@ -93,21 +94,32 @@ class Pages:
             CannotBundleError: there is no Node, no registry, or an error in the sources.
         """
         node, npm = _node_and_npm()
-        environment = {**os.environ, "PATH": os.pathsep.join((str(Path(node).parent), os.environ["PATH"]))}
         if not self._is_installed():
-            self._run(
-                [*npm, "ci", "--omit=dev", "--fetch-retries=1", "--fetch-retry-mintimeout=1000"],
-                INSTALL_SECONDS,
-                environment,
-            )
-        self._run([node, "build.mjs"], BUNDLE_SECONDS, environment)
+            self._install(node, [*npm, "ci", "--omit=dev"])
+        self._run([node, "build.mjs"], BUNDLE_SECONDS, _with(node))
         stamp = json.dumps({"sources": self._digest()})
         (self.static / "built-from.json").write_text(stamp, "utf-8")
+
+    def check(self) -> None:
+        """Check the types of the sources.
+
+        Raises:
+            CannotBundleError: there is no Node, no registry, or an error in the sources.
+        """
+        node, npm = _node_and_npm()
+        compiler = self.web / "node_modules" / "typescript" / "bin" / "tsc"
+        if not (self._is_installed() and compiler.is_file()):
+            self._install(node, [*npm, "ci"])
+        self._run([node, str(compiler), "--noEmit"], BUNDLE_SECONDS, _with(node))
 
     def _is_installed(self) -> bool:
         """npm leaves a copy of the lock file beside the packages it installed."""
         done = self.web / "node_modules" / ".package-lock.json"
         return done.is_file() and done.stat().st_mtime >= (self.web / "package-lock.json").stat().st_mtime
+
+    def _install(self, node: str, command: list[str]) -> None:
+        patience = ["--fetch-retries=1", "--fetch-retry-mintimeout=1000"]
+        self._run([*command, *patience], INSTALL_SECONDS, _with(node))
 
     def _run(self, command: list[str], seconds: float, environment: dict[str, str]) -> None:
         try:
@@ -149,6 +161,16 @@ def _reason(done: subprocess.CompletedProcess[str]) -> str:
     return " / ".join((errors or lines)[:4])[:500]
 
 
+def node_requirement() -> list[str]:
+    """Return the Python package that brings Node, where the machine has none of its own and there is one."""
+    return [] if _node_on_path() or not _has_node_wheel() else [NODE_PACKAGE]
+
+
+def _with(node: str) -> dict[str, str]:
+    """The environment in which scripts of npm packages find the same Node."""
+    return {**os.environ, "PATH": os.pathsep.join((str(Path(node).parent), os.environ["PATH"]))}
+
+
 def _wish() -> str:
     return os.environ.get("HIVELOOP_BOARD_WEB", "")
 
@@ -184,3 +206,22 @@ def _node_and_npm() -> tuple[str, list[str]]:
         return str(home / "node.exe"), [str(home / "npm.cmd")]
     scripts = home / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
     return str(home / "bin" / "node"), [str(home / "bin" / "node"), str(scripts)]
+
+
+def _main(wanted: list[str]) -> str:
+    """What the gate asks for: text to print, with an exit code of 1 when types are wrong."""
+    match wanted:
+        case ["needs"]:
+            return "\n".join(node_requirement())
+        case ["check"]:
+            Pages(Path(__file__).parent).check()
+            return "the types of the pages are right"
+        case _:
+            sys.exit("usage: python hatch_build.py needs|check")
+
+
+if __name__ == "__main__":
+    try:
+        print(_main(sys.argv[1:]))
+    except CannotBundleError as reason:
+        sys.exit(str(reason))

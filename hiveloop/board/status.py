@@ -96,6 +96,8 @@ class Status(msgspec.Struct, frozen=True):
     action: str = ""
     """The action that is open now, and since when."""
     action_us: int | None = None
+    task_us: int | None = None
+    """When the oldest open task began."""
     is_offline: bool = False
     """Whether the agent said that it stops; true for some in error, too."""
 
@@ -125,6 +127,7 @@ def agent_status(told: AgentInputs, now_us: int) -> Status:
         project=told.oldest_project,
         action=action,
         action_us=action_us,
+        task_us=told.oldest_us,
     )
 
 

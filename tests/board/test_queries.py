@@ -255,6 +255,7 @@ def test_an_agent_is_processing_while_its_task_is_open_whatever_else_it_says(wor
     assert card["derived_status"] == "processing"
     assert (card["current_task_id"], card["current_task_run_id"]) == ("t1", "r1")
     assert card["current_project_id"] == "p"
+    assert card["current_task_since"] == card["since"]
     assert card["current_action"]["name"] == "search"
     assert card["current_action"]["age_seconds"] == 9
     assert card["processing_summary"]

@@ -199,6 +199,7 @@ def _work(row: dict[str, Any], status: Status, queue: dict[str, Any], now_us: in
         "current_task_id": status.task_id if works else None,
         "current_task_run_id": (status.run_id or None) if works else None,
         "current_project_id": (status.project or None) if works else None,
+        "current_task_since": iso(status.task_us) if works else None,
         "failed_task_id": (status.task_id or None) if status.state == "error" else None,
         "last_task_id": row["last_task_id"],
         "last_task_run_id": row["last_run_id"] or None,
