@@ -141,7 +141,7 @@ def test_a_timeline(board: Board) -> None:
 
 
 def test_events(board: Board) -> None:
-    newest = board.get("/v1/events", limit=1, exclude_heartbeats="true")["data"][0]
+    newest = board.get("/v1/events", limit=1)["data"][0]
     has(
         newest,
         "event_id timestamp received_at event_type severity agent_id environment group project_id task_id"
@@ -149,12 +149,15 @@ def test_events(board: Board) -> None:
         " payload",
     )
     assert newest["event_type"] != "heartbeat"
+    assert board.get("/v1/events", limit=1, exclude_heartbeats="false")["data"][0]["event_type"] == "heartbeat"
+    assert len(board.get("/v1/events", event_type="heartbeat")["data"]) == 1
     kinds = board.get("/v1/events", payload_kind="llm_call")["data"]
     assert [found["payload"]["data"]["name"] for found in kinds] == ["reason"]
     failed = board.get("/v1/events", event_type="action_failed,task_failed")["data"]
     assert [found["payload"]["exception_type"] for found in failed] == ["TimeoutError"]
     after = board.get("/v1/events", after_seq=0, limit=200)["data"]
     assert len(after) >= 15
+    assert "heartbeat" in {found["event_type"] for found in after}
 
 
 def test_pipelines(board: Board) -> None:

@@ -560,13 +560,16 @@ def test_events_are_filtered_newest_first(world: World) -> None:
     note = world.custom(5, "note", {}, "hello")
     found = lambda **asked: [row["event_id"] for row in world.ask(events.events, **asked)["data"]]  # noqa: E731
     assert found()[:4] == [note, call, fail, start]
-    assert found(exclude_heartbeats="true") == [*found()[:4], found()[-1]]
+    everything = found(exclude_heartbeats="false")
+    assert len(everything) == 6
+    assert found() == found(exclude_heartbeats="true") == [*everything[:4], everything[-1]]
+    assert found(event_type="heartbeat") == [everything[4]]
     assert found(event_type="task_failed,task_started") == [fail, start]
     assert found(event_type="custom") == [note, call]
     assert found(payload_kind="llm_call") == [call]
     assert found(payload_kind="note,llm_call") == [note, call]
     assert found(severity="error") == [fail]
-    assert len(found(severity="info,debug")) == 5
+    assert len(found(severity="info,debug", exclude_heartbeats="no")) == 5
     assert found(task_id="t1") == [call, fail, start]
     assert found(agent_id="a2") == [found()[-1]]
     assert found(environment="staging") == [fail]

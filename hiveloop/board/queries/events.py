@@ -58,9 +58,15 @@ def _filtered(world: str, params: Params) -> Where:
     if task_id is not None:
         where.also("task_id = ? AND task_id <> ''", task_id)
     where.among("severity", params.csv("severity", SEVERITIES))
-    if params.flag("exclude_heartbeats"):
+    if _leaves_heartbeats_out(params):
         where.also("event_type <> 'heartbeat'")
     return where.between("ts_us", params.moment("since"), params.moment("until"))
+
+
+def _leaves_heartbeats_out(params: Params) -> bool:
+    """As the ingest API has it: unless they are asked for, or everything that the live stream would bring."""
+    asked_for = "heartbeat" in params.csv("event_type") or params.text("after_seq") is not None
+    return params.flag("exclude_heartbeats", default=not asked_for)
 
 
 def _branches(params: Params) -> list[tuple[str, tuple[str, ...]]]:
