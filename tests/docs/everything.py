@@ -141,7 +141,8 @@ def export_everything() -> Exported:
     )
     hb = hiveloop.init(transport=transport, flush_interval=0.01, group="team", environment="test")
     _work(hb)
-    eventually(lambda: hb.flush() and "hiveloop.agent.heartbeat" in _names(logs))
+    # The first beats may come before the callbacks have answered.
+    eventually(lambda: hb.flush() and "hiveloop.queue.snapshot" in _names(logs))
     exported = Exported()
     data = metrics.get_metrics_data()
     for metric in data.resource_metrics[0].scope_metrics[0].metrics if data else ():
