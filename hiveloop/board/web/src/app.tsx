@@ -8,6 +8,7 @@ import { AgentPage } from "./pages/agent";
 import { CostsPage } from "./pages/costs";
 import { FleetPage } from "./pages/fleet";
 import { InsightsPage } from "./pages/insights";
+import { KeysPage } from "./pages/keys";
 import { PipelinePage } from "./pages/pipeline";
 import { TaskPage } from "./pages/task";
 import { Help } from "./parts/help";
@@ -20,6 +21,7 @@ const VIEWS = {
   "/pipeline": PipelinePage,
   "/costs": CostsPage,
   "/insights": InsightsPage,
+  "/keys": KeysPage,
 } as const;
 
 export function App() {

@@ -7,6 +7,7 @@ import { readBoard } from "./parts/teach";
 import "./styles/base.css";
 import "./styles/parts.css";
 import "./styles/pages.css";
+import "./styles/lists.css";
 
 document.addEventListener("keydown", pressed);
 document.addEventListener("click", followLinks);

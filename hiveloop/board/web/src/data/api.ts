@@ -23,6 +23,24 @@ export async function get<T>(path: string, parameters: Changes = {}, abort?: Abo
   return answer<T>(await fetch(path + query(parameters), { signal: abort, headers: { Accept: "application/json" } }));
 }
 
+interface Listed {
+  data?: unknown[];
+  pagination?: { cursor?: string | null; has_more?: boolean };
+}
+
+/** Read the first pages of a list as if they were one, so that none is missed between two readings. */
+export async function getPages<T>(address: string, pages: number, abort?: AbortSignal): Promise<T> {
+  const rows: unknown[] = [];
+  let place = address;
+  for (let page = 1; ; page++) {
+    const answer = await get<Listed>(place, {}, abort);
+    if (Array.isArray(answer.data)) rows.push(...answer.data);
+    const cursor = answer.pagination?.has_more ? answer.pagination.cursor : null;
+    if (!cursor || page >= pages) return { ...answer, data: rows } as T;
+    place = `${address}${address.includes("?") ? "&" : "?"}${new URLSearchParams({ cursor })}`;
+  }
+}
+
 export async function send<T>(method: "POST" | "PUT" | "DELETE", path: string, body: unknown = {}): Promise<T> {
   const headers = { "Content-Type": "application/json", Accept: "application/json" };
   return answer<T>(await fetch(path, { method, headers, body: JSON.stringify(body) }));

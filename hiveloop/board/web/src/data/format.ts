@@ -49,9 +49,17 @@ export function count(value: number | null | undefined): string {
   return `${(value / 1_000_000).toFixed(1)} M`;
 }
 
+/** Rounded, but never to a hundred or to nothing what is not quite that. */
 export function percent(value: number | null | undefined): string {
   if (value === null || value === undefined || !Number.isFinite(value)) return "–";
-  return `${value >= 99.95 || value < 10 ? +value.toFixed(1) : Math.round(value)} %`;
+  if (value > 0 && value < 0.1) return "< 0.1 %";
+  if (value >= 99 && value < 100) return `${Math.floor(value * 10) / 10} %`;
+  return `${value < 10 ? +value.toFixed(1) : Math.round(value)} %`;
+}
+
+/** A number with its noun; the plural takes an s unless it is given. */
+export function plural(value: number, one: string, many = `${one}s`): string {
+  return `${count(value)} ${value === 1 ? one : many}`;
 }
 
 const CLOCK = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit", hour12: false });

@@ -16,7 +16,7 @@ export function onEscape(close: () => void): () => void {
   };
 }
 
-const PAGE_KEYS: Record<string, Path> = { f: "/", c: "/costs", p: "/pipeline", i: "/insights" };
+const PAGE_KEYS: Record<string, Path> = { f: "/", c: "/costs", p: "/pipeline", i: "/insights", k: "/keys" };
 const CHORD_MS = 1500;
 let chordAt = 0;
 

@@ -1,7 +1,7 @@
 // What the board knows, read over HTTP and read again when live events say that it has changed.
 import { useSignal, type Signal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
-import { get, query } from "./api";
+import { get, getPages, query } from "./api";
 import { onEvents, onResync, onStatus } from "./live";
 import type { Changes } from "./router";
 import type { BoardEvent } from "./types";
@@ -22,6 +22,8 @@ export interface Refresh {
   everyMs?: number;
   /** Least time between two readings. */
   pauseMs?: number;
+  /** How many pages of a list are read, one unless given. */
+  pages?: number;
 }
 
 const PAUSE_MS = 400;
@@ -37,13 +39,14 @@ export function useResource<T>(path: string | null, parameters: Changes = {}, re
   const reader = useRef<Reader | null>(null);
   const latest = useRef(refresh);
   latest.current = refresh;
+  const { pages = 1 } = refresh;
 
   useEffect(() => {
     if (address === null) return;
     const made = new Reader(
       async (abort) => {
         try {
-          state.value = { address, data: await get<T>(address, {}, abort), error: null };
+          state.value = { address, data: await (pages > 1 ? getPages<T>(address, pages, abort) : get<T>(address, {}, abort)), error: null };
         } catch (error) {
           if (abort.aborted) return;
           const told = error instanceof Error ? error.message : String(error);
@@ -65,7 +68,7 @@ export function useResource<T>(path: string | null, parameters: Changes = {}, re
       clearInterval(ticks);
       made.close();
     };
-  }, [address]);
+  }, [address, pages]);
 
   const { data, error, address: answered } = state.value;
   return { data, error, loading: answered !== address, reload: () => reader.current?.request() };

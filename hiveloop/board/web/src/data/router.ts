@@ -9,6 +9,7 @@ export const PAGES = {
   "/pipeline": "Pipeline",
   "/costs": "Costs",
   "/insights": "Insights",
+  "/keys": "Keys",
 } as const;
 export type Path = keyof typeof PAGES;
 

@@ -1,23 +1,26 @@
 // One agent: what it is doing, what it did, what it waits for, what it costs.
+import type { ComponentChildren } from "preact";
 import { count, duration, exact, money, percent, when } from "../data/format";
-import { dict, dicts, firstText, list, moment, number, numberOr, text, type Dict } from "../data/read";
+import { dict, dicts, firstText, moment, number, numberOr, text, type Dict } from "../data/read";
 import { useResource } from "../data/resource";
 import { change, href, param } from "../data/router";
 import { agentLook } from "../data/status";
 import { now } from "../data/time";
-import type { Agent, BoardEvent, Page, Task } from "../data/types";
+import type { Agent, BoardEvent, Task } from "../data/types";
 import { kindOf } from "../data/words";
+import { useList, type List } from "../data/list";
 import { Ago, AgentBadge, Tag } from "../parts/badges";
 import { Facts } from "../parts/content";
-import { Icon } from "../parts/icon";
-import { Failed, Loading, Nothing, Panel } from "../parts/panel";
+import { More } from "../parts/more";
+import { Failed, Loading, Panel } from "../parts/panel";
+import { Ranges, range } from "../parts/ranges";
 import { Outcomes, Sparkline } from "../parts/spark";
 import { Teach } from "../parts/teach";
 import { Config } from "./agent/config";
 import { Calls } from "./costs/calls";
 import { heartbeat, shownStatus } from "./fleet/cards";
 import { Stream } from "./fleet/stream";
-import { Table } from "./fleet/tasks";
+import { Table, sortAsked } from "./fleet/tasks";
 import { concernsPipeline } from "./pipeline";
 import { Approvals, Issues, Queues, Schedule, Todos } from "./pipeline/lists";
 
@@ -124,7 +127,8 @@ function RightNow({ agent }: { agent: Agent }) {
           ]}
         />
       </div>
-      <div class="panel-foot">
+      <div class="panel-foot hour">
+        <span class="muted">Activity and heartbeats of the last hour</span>
         <Sparkline values={agent["sparkline_1h"]} beats={agent["heartbeats_1h"]} beating={status !== "offline"} />
       </div>
     </Panel>
@@ -135,8 +139,7 @@ const KNOWN = new Set(["kind", "summary", "data", "tags", "hiveloop", "model", "
 
 function Overview({ agent, id }: { agent: Agent; id: string }) {
   const stats = agent.stats_1h ?? {};
-  const tasks = useResource<Page<Task>>("/v1/tasks", { agent_id: id, limit: 20 }, { when: (event) => event.agent_id === id && Boolean(event.task_id), pauseMs: 600 });
-  const rows = tasks.data?.data ?? [];
+  const tasks = useList<Task>("/v1/tasks", { agent_id: id, sort: sortAsked(), limit: 20 }, { when: (event) => event.agent_id === id && Boolean(event.task_id), pauseMs: 600 });
   return (
     <>
       <RightNow agent={agent} />
@@ -148,12 +151,16 @@ function Overview({ agent, id }: { agent: Agent; id: string }) {
         <Metric label="Cost" value={money(numberOr(stats.total_cost, 0))} tone="llm" />
         <Metric label="Queue" value={count(numberOr(stats.queue_depth, 0))} tone={numberOr(stats.queue_depth, 0) > 5 ? "wait" : ""} note="waiting" />
         <Metric label="Open issues" value={count(numberOr(stats.active_issues, 0))} tone={stats.active_issues ? "fail" : ""} note="now" />
-        <Metric label="Last seen" value={moment(agent.last_seen) === null ? "–" : when(agent.last_seen)} note="any event" />
+        <Metric label="Last seen" value={<Ago at={agent.last_seen} />} note="any event" />
       </div>
       <div class="agent-columns">
         <div class="stack">
           <Panel title="Recent tasks">
-            {rows.length === 0 ? tasks.data ? <Nothing>No task yet.</Nothing> : <Loading /> : <Table rows={rows} withAgent={false} />}
+            {tasks.error && !tasks.data && <Failed what="The tasks" error={tasks.error} />}
+            {!tasks.data && !tasks.error && <Loading />}
+            {tasks.data && tasks.rows.length === 0 && <NoTask id={id} />}
+            {tasks.rows.length > 0 && <Table rows={tasks.rows} withAgent={false} />}
+            <More of={tasks}>Older tasks</More>
           </Panel>
           <Lifecycle id={id} />
         </div>
@@ -163,7 +170,15 @@ function Overview({ agent, id }: { agent: Agent; id: string }) {
   );
 }
 
-function Metric({ label, value, tone, note = "last hour" }: { label: string; value: string; tone?: string; note?: string }) {
+function NoTask({ id }: { id: string }) {
+  return (
+    <Teach title="No task yet" code={`agent = hb.agent(${JSON.stringify(id)})\nwith agent.task("task-1", project="demo", type="greeting") as task:\n    ...  # one piece of work`} waiting="Waiting for the first task…">
+      A task is one piece of work with a beginning and an end. Each becomes a row here, while it runs.
+    </Teach>
+  );
+}
+
+function Metric({ label, value, tone, note = "last hour" }: { label: string; value: ComponentChildren; tone?: string; note?: string }) {
   return (
     <div class={`metric${tone ? ` tone-${tone}` : ""}`}>
       <span class="muted">{label}</span>
@@ -173,23 +188,24 @@ function Metric({ label, value, tone, note = "last hour" }: { label: string; val
   );
 }
 
-const LIFE: Record<string, { word: string; tone: "ok" | "idle" | "wait" | "llm" }> = {
-  agent_registered: { word: "started", tone: "ok" },
-  agent_started: { word: "started", tone: "ok" },
-  agent_stopped: { word: "stopped", tone: "idle" },
-  model_switch: { word: "switched model", tone: "llm" },
+const LIFE: Record<string, { word: string; tone: "ok" | "idle" | "wait" | "llm"; icon: string }> = {
+  agent_registered: { word: "started", tone: "ok", icon: "play" },
+  agent_started: { word: "started", tone: "ok", icon: "play" },
+  agent_stopped: { word: "stopped", tone: "idle", icon: "power" },
+  model_switch: { word: "switched model", tone: "llm", icon: "llm" },
+  config_snapshot: { word: "config", tone: "wait", icon: "plan" },
 };
 
 /** Starts, stops and changes on the agent's own time axis. */
 function Lifecycle({ id }: { id: string }) {
   const mine = (event: BoardEvent) => event.agent_id === id && (event.event_type === "agent_registered" || ["runtime", "config_snapshot"].includes(kindOf(event)));
-  const registered = useResource<Page<BoardEvent>>("/v1/events", { agent_id: id, event_type: "agent_registered", limit: 50 }, { when: mine });
-  const changes = useResource<Page<BoardEvent>>("/v1/events", { agent_id: id, payload_kind: "runtime,config_snapshot", limit: 100 }, { when: mine });
-  const events = [...list(registered.data?.data), ...list(changes.data?.data)] as BoardEvent[];
-  const marks = events.map((event) => ({ event, at: moment(event.timestamp) ?? 0 })).sort((a, b) => b.at - a.at);
+  const starts = useList<BoardEvent>("/v1/events", { agent_id: id, event_type: "agent_registered", limit: 10 }, { when: mine });
+  const changes = useList<BoardEvent>("/v1/events", { agent_id: id, payload_kind: "runtime,config_snapshot", limit: 10 }, { when: mine });
+  const marks = merged(starts, changes);
   if (marks.length === 0) return null;
   const first = Math.min(...marks.map(({ at }) => at));
   const span = Math.max(60_000, now.peek() - first);
+  const more = [starts.more, changes.more].filter((one) => one !== null);
   return (
     <Panel title="Lifecycle" count={marks.length}>
       <div class="marks" aria-hidden="true">
@@ -197,14 +213,24 @@ function Lifecycle({ id }: { id: string }) {
           <i key={event.event_id} class={`tone-${lifeOf(event).tone}`} style={{ left: `${((at - first) / span) * 100}%` }} title={`${lifeOf(event).word}, ${when(at)}`} />
         ))}
       </div>
-      <div class="items">
-        {marks.slice(0, 8).map(({ event, at }) => (
-          <div class="item" key={event.event_id}>
-            <Tag tone={lifeOf(event).tone} icon="power">
-              {lifeOf(event).word}
-            </Tag>
+      <p class="ends muted" aria-hidden="true">
+        <span>{when(first)}</span>
+        <span>now</span>
+      </p>
+      <div class="items" role="list" aria-label="Lifecycle">
+        {marks.map(({ event, at }) => (
+          <div class="item" role="listitem" key={event.event_id}>
+            <span class="lead">
+              <Tag tone={lifeOf(event).tone} icon={lifeOf(event).icon}>
+                {lifeOf(event).word}
+              </Tag>
+            </span>
             <div class="item-main">
-              <p>{text(dict(event.payload)["summary"])}</p>
+              {kindOf(event) === "config_snapshot" ? (
+                <a href={href("/agent", { id, view: "config", snapshot: event.event_id })}>{text(dict(event.payload)["summary"]) || "Config snapshot"}</a>
+              ) : (
+                <p>{text(dict(event.payload)["summary"])}</p>
+              )}
             </div>
             <div class="item-side" title={exact(at)}>
               {when(at)}
@@ -212,14 +238,24 @@ function Lifecycle({ id }: { id: string }) {
           </div>
         ))}
       </div>
+      <More of={{ more: more.length ? () => more.forEach((one) => one()) : null }}>Older marks</More>
     </Panel>
   );
 }
 
+/** Two lists as one, as far back as both are known. */
+function merged(...lists: readonly List<BoardEvent>[]): { event: BoardEvent; at: number }[] {
+  const timed = lists.map((list) => list.rows.map((event) => ({ event, at: moment(event.timestamp) ?? 0 })));
+  const known = timed.map((rows, index) => (lists[index]?.more ? (rows.at(-1)?.at ?? 0) : 0));
+  const since = Math.max(...known);
+  return timed.flat().filter(({ at }) => at >= since).sort((a, b) => b.at - a.at);
+}
+
 function lifeOf(event: BoardEvent) {
   const payload = dict(event.payload);
-  const name = event.event_type === "custom" ? firstText(dict(payload["data"])["event"], payload["event"], kindOf(event)) : event.event_type;
-  return LIFE[name] ?? { word: kindOf(event) === "config_snapshot" ? "config" : name.replaceAll("_", " "), tone: "wait" as const };
+  const kind = kindOf(event);
+  const name = event.event_type === "custom" && kind === "runtime" ? firstText(dict(payload["data"])["event"], payload["event"], kind) : kind || event.event_type;
+  return LIFE[name] ?? { word: name.replaceAll("_", " "), tone: "wait" as const, icon: "dot" };
 }
 
 function PipelineView({ id }: { id: string }) {
@@ -230,37 +266,55 @@ function PipelineView({ id }: { id: string }) {
   const named = (name: string) => dicts(answer[name]).map((item): Dict => ({ agent_id: id, ...item }));
   const queue = dict(answer["queue"]);
   return (
-    <>
-      <div class="two">
-        <div class="stack">
-          <Approvals items={named("approvals")} withAgent={false} />
-          <Todos items={named("todos")} withAgent={false} />
-        </div>
-        <div class="stack">
-          <Issues items={named("issues")} closed={named("closed_issues")} withAgent={false} onChange={pipeline.reload} />
-          <Queues queues={queue["snapshot_at"] ? [{ agent_id: id, ...queue }] : []} withAgent={false} />
-        </div>
+    <div class="two">
+      <div class="stack">
+        <Approvals items={named("approvals")} withAgent={false} />
+        <Todos items={named("todos")} withAgent={false} />
+        <Schedule items={named("scheduled")} withAgent={false} />
       </div>
-      <Schedule items={named("scheduled")} withAgent={false} />
-    </>
+      <div class="stack">
+        <Issues items={named("issues")} closed={named("closed_issues")} withAgent={false} onChange={pipeline.reload} />
+        <Queues queues={queue["snapshot_at"] ? [{ agent_id: id, ...queue }] : []} withAgent={false} />
+      </div>
+    </div>
   );
 }
 
 function LlmView({ id }: { id: string }) {
   return (
-    <Panel title="LLM calls">
+    <Panel title="LLM calls" tools={<Ranges />}>
       <Calls
         path="/v1/llm-calls"
-        parameters={{ agent_id: id, range: param("range") || "24h" }}
+        parameters={{ agent_id: id, range: range() }}
+        withAgent={false}
+        head={(answer) => <Sums totals={dict(answer["totals"])} />}
         empty={
-          <Teach title="No LLM call yet" code={`task.llm_call("reason", model="gpt-4o", tokens_in=1200, tokens_out=350, cost=0.0085, duration_ms=900,\n    prompt_preview="…", response_preview="…")`}>
+          <Teach title="No LLM call in this range" code={`task.llm_call("reason", model="gpt-4o", tokens_in=1200, tokens_out=350, cost=0.0085, duration_ms=900,\n    prompt_preview="…", response_preview="…")`} waiting="Waiting for the next call…">
             One line after each call to a model: its cost, tokens and time are summed up everywhere.
           </Teach>
         }
       />
-      <p class="panel-foot muted">
-        <Icon name="clock" /> the last {param("range") || "24h"}
-      </p>
     </Panel>
+  );
+}
+
+/** Of all calls of the range, not only of those on the page. */
+function Sums({ totals }: { totals: Dict }) {
+  const estimated = numberOr(totals["estimated_cost"], 0) > 0;
+  return (
+    <ul class="figures panel-foot" aria-label="Sums of the range">
+      <li>
+        <span class="muted">Calls</span> <b>{count(number(totals["call_count"]))}</b>
+      </li>
+      <li>
+        <span class="muted">Tokens in</span> <b>{count(number(totals["tokens_in"]))}</b>
+      </li>
+      <li>
+        <span class="muted">Tokens out</span> <b>{count(number(totals["tokens_out"]))}</b>
+      </li>
+      <li>
+        <span class="muted">Cost</span> <b>{`${estimated ? "~" : ""}${money(number(totals["total_cost"]))}`}</b>
+      </li>
+    </ul>
   );
 }

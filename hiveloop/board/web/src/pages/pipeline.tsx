@@ -1,7 +1,8 @@
 // What waits, across the fleet: for people, for a fix, for its turn.
-import { count } from "../data/format";
-import { dict, dicts, numberOr, text, type Dict } from "../data/read";
+import { age, count, plural } from "../data/format";
+import { dict, dicts, moment, numberOr, text, type Dict } from "../data/read";
 import { useResource } from "../data/resource";
+import { now } from "../data/time";
 import type { BoardEvent } from "../data/types";
 import { kindOf } from "../data/words";
 import { Failed, Loading } from "../parts/panel";
@@ -33,32 +34,48 @@ export function PipelinePage() {
     <>
       <h1>Pipeline</h1>
       <div class="metrics">
-        <Total label="Approvals waited for" value={approvals.length} tone="wait" />
-        <Total label="Open issues" value={numberOr(totals["active_issues"], issues.length)} tone="fail" />
-        <Total label="Active to-dos" value={numberOr(totals["active_todos"], todos.length)} />
-        <Total label="In queues" value={numberOr(totals["queue_depth"], 0)} />
-        <Total label="Scheduled jobs" value={numberOr(totals["scheduled_count"], scheduled.length)} />
+        <Total label="Approvals waited for" value={approvals.length} tone="wait" note={oldest(approvals, "requested_at")} />
+        <Total label="Open issues" value={numberOr(totals["active_issues"], issues.length)} tone="fail" note={worst(issues)} />
+        <Total label="Active to-dos" value={numberOr(totals["active_todos"], todos.length)} note={late(todos)} />
+        <Total label="Waiting in queues" value={numberOr(totals["queue_depth"], 0)} note={queues.length ? `at ${plural(queues.length, "agent")}` : ""} />
+        <Total label="Scheduled jobs" value={numberOr(totals["scheduled_count"], scheduled.length)} note={late(scheduled)} />
       </div>
       <div class="two">
         <div class="stack">
           <Approvals items={approvals} withAgent />
           <Todos items={todos} withAgent />
+          <Schedule items={scheduled} withAgent />
         </div>
         <div class="stack">
           <Issues items={issues} closed={dicts(answer["closed_issues"])} withAgent onChange={pipeline.reload} />
           <Queues queues={queues} withAgent />
         </div>
       </div>
-      <Schedule items={scheduled} withAgent />
     </>
   );
 }
 
-function Total({ label, value, tone }: { label: string; value: number; tone?: string }) {
+function oldest(items: readonly Dict[], name: string): string {
+  const times = items.map((item) => moment(item[name])).filter((at) => at !== null);
+  return times.length ? `the oldest for ${age(now.value - Math.min(...times))}` : "";
+}
+
+function worst(issues: readonly Dict[]): string {
+  const bad = issues.filter((issue) => ["critical", "high"].includes(text(issue["severity"]).toLowerCase())).length;
+  return bad ? `${count(bad)} critical or high` : "";
+}
+
+function late(items: readonly Dict[]): string {
+  const overdue = items.filter((item) => item["overdue"] === true).length;
+  return overdue ? `${count(overdue)} overdue` : "";
+}
+
+function Total({ label, value, tone, note }: { label: string; value: number; tone?: string; note?: string }) {
   return (
     <div class={`metric${tone && value ? ` tone-${tone}` : ""}`}>
       <span class="muted">{label}</span>
       <b>{count(value)}</b>
+      <small class={note?.endsWith("overdue") ? "late" : undefined}>{note || "\u00a0"}</small>
     </div>
   );
 }

@@ -12,6 +12,7 @@ const KEYS: readonly (readonly [string, string])[] = [
   ["g p", "Pipeline"],
   ["g c", "Costs"],
   ["g i", "Insights"],
+  ["g k", "API keys"],
   ["?", "this sheet"],
 ];
 

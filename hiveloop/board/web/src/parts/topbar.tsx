@@ -6,10 +6,10 @@ import { PAGES, change, href, param, path, type Path } from "../data/router";
 import { isDark, toggleTheme } from "../data/theme";
 import type { Page } from "../data/types";
 import { Icon } from "./icon";
+import { Ranges } from "./ranges";
 
 const TABS: readonly Path[] = ["/", "/pipeline", "/costs", "/insights"];
 const RANGED: readonly Path[] = ["/costs", "/insights"];
-const RANGES = ["1h", "6h", "24h", "7d", "30d"];
 
 const WORDS: Record<Connection, { word: string; tone: string; icon: string; told: string }> = {
   connecting: { word: "Connecting", tone: "idle", icon: "retry", told: "The stream is being opened." },
@@ -36,6 +36,7 @@ export function TopBar() {
       <span class="grow" />
       <Pickers />
       <Pill />
+      <KeysLink />
       <button type="button" class="quiet square" onClick={toggleTheme} aria-label={isDark.value ? "Light theme" : "Dark theme"} title={isDark.value ? "Light theme" : "Dark theme"}>
         <Icon name={isDark.value ? "sun" : "moon"} />
       </button>
@@ -68,6 +69,14 @@ function Pill() {
   );
 }
 
+function KeysLink() {
+  return (
+    <a class="quiet square" href={href("/keys")} aria-label="API keys" title="API keys (g k)" aria-current={path.value === "/keys" ? "page" : undefined}>
+      <Icon name="key" />
+    </a>
+  );
+}
+
 /** Environments and projects as they occur in the data, so that none is missing. */
 function Pickers() {
   const places = useResource<Page<unknown>>("/v1/environments", {}, { when: (event) => event.event_type === "agent_registered", everyMs: 30_000 });
@@ -78,15 +87,7 @@ function Pickers() {
     <div class="pickers">
       <Picker label="Environment" name="env" all="All environments" values={environments} />
       <Picker label="Project" name="project" all="All projects" values={slugs} />
-      {RANGED.includes(path.value) && (
-        <div class="segments" role="group" aria-label="Range">
-          {RANGES.map((range) => (
-            <button key={range} type="button" aria-pressed={(param("range") || "24h") === range} onClick={() => change({ range: range === "24h" ? null : range })}>
-              {range}
-            </button>
-          ))}
-        </div>
-      )}
+      {RANGED.includes(path.value) && <Ranges />}
     </div>
   );
 }

@@ -18,6 +18,12 @@ import { scope } from "../fleet";
 const SORTS: Record<string, string> = { started: "newest", duration: "duration", cost: "cost" };
 const PAGE = 50;
 
+/** The order that the API is asked for, as the table's heading was pressed. */
+export function sortAsked(): string {
+  const sort = param("sort");
+  return SORTS[sort] ?? (sort === "oldest" ? "oldest" : "newest");
+}
+
 /** The addresses of a task's own page. */
 export function taskHref(task: Task, more: Record<string, string> = {}): string {
   return href("/task", { id: task.task_id, run: text(task.task_run_id), ...more });
@@ -33,14 +39,13 @@ export function elapsed(task: Task, at: number): number | null {
 
 export function TaskTable({ agent }: { agent: string }) {
   const q = param("q");
-  const sort = param("sort");
   const search = parseSearch(q);
   const asked = {
     ...scope(),
     agent_id: agent,
     status: param("tasks"),
     task_type: param("type"),
-    sort: SORTS[sort] ?? (sort === "oldest" ? "oldest" : "newest"),
+    sort: sortAsked(),
     q: search.words.join(" "),
     limit: PAGE,
   };

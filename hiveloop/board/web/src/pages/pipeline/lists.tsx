@@ -2,13 +2,15 @@
 import { useSignal } from "@preact/signals";
 import type { ComponentChildren } from "preact";
 import { send } from "../../data/api";
-import { age, count, duration, when } from "../../data/format";
+import { age, count, duration, exact, plural, when } from "../../data/format";
 import { dict, dicts, firstText, moment, number, numberOr, text, type Dict } from "../../data/read";
 import { change, href, param } from "../../data/router";
 import { severityLook } from "../../data/status";
 import { now } from "../../data/time";
 import { Ago, SeverityBadge, Tag } from "../../parts/badges";
+import { Confirm } from "../../parts/confirm";
 import { Icon } from "../../parts/icon";
+import { More } from "../../parts/more";
 import { Panel } from "../../parts/panel";
 import { Teach } from "../../parts/teach";
 
@@ -36,11 +38,19 @@ function About({ item, withAgent, more }: { item: Dict; withAgent: boolean; more
   );
 }
 
-function Rows({ label, children }: { label: string; children: ComponentChildren }) {
+const FIRST_ROWS = 25;
+
+/** Rows of a list; of a long one the first, until all are asked for. */
+function Rows({ label, rows, first = FIRST_ROWS }: { label: string; rows: readonly ComponentChildren[]; first?: number }) {
+  const all = useSignal(false);
+  const hidden = all.value ? 0 : Math.max(0, rows.length - first);
   return (
-    <div class="items" data-rows role="list" aria-label={label}>
-      {children}
-    </div>
+    <>
+      <div class="items" data-rows role="list" aria-label={label}>
+        {hidden ? rows.slice(0, first) : rows}
+      </div>
+      <More of={{ more: hidden ? () => (all.value = true) : null }}>{`Show ${hidden} more`}</More>
+    </>
   );
 }
 
@@ -52,27 +62,35 @@ export function Approvals({ items, withAgent }: Listed) {
           An agent that asks is shown as Waiting until it is answered; what it asks for is listed here.
         </Teach>
       ) : (
-        <Rows label="Pending approvals">
-          {items.map((item, at) => {
-            const since = moment(item["requested_at"]);
-            return (
-              <div class="item" role="listitem" data-row tabIndex={0} key={firstText(item["approval_id"], item["event_id"], at)}>
-                <Icon name="hand" />
-                <div class="item-main">
-                  <a data-open href={text(item["task_id"]) ? href("/task", { id: text(item["task_id"]), run: text(item["task_run_id"]), node: text(item["event_id"]) ? `event:${text(item["event_id"])}` : "" }) : href("/agent", { id: text(item["agent_id"]) })}>
-                    {firstText(item["summary"], "Approval requested")}
-                  </a>
-                  <About item={item} withAgent={withAgent} more={[`asks ${firstText(item["approver"], "anybody")}`, text(item["reason"])]} />
-                </div>
-                <Tag tone="wait" icon="clock">
-                  {since === null ? "waiting" : `waiting ${age(now.value - since)}`}
-                </Tag>
-              </div>
-            );
-          })}
-        </Rows>
+        <>
+          <Rows label="Pending approvals" rows={items.map((item, at) => <Approval key={firstText(item["approval_id"], item["event_id"], at)} item={item} withAgent={withAgent} />)} />
+          <p class="panel-foot muted">Decided where the agent asks; the board shows that it waits, and clears it once the agent reports the decision.</p>
+        </>
       )}
     </Panel>
+  );
+}
+
+const LONG_MS = 3_600_000;
+
+function Approval({ item, withAgent }: { item: Dict; withAgent: boolean }) {
+  const since = moment(item["requested_at"]);
+  const waited = since === null ? 0 : now.value - since;
+  const task = text(item["task_id"]);
+  const event = text(item["event_id"]);
+  return (
+    <div class="item" role="listitem" data-row tabIndex={0}>
+      <Icon name="hand" />
+      <div class="item-main">
+        <a data-open href={task ? href("/task", { id: task, run: text(item["task_run_id"]), node: event && `event:${event}` }) : href("/agent", { id: text(item["agent_id"]) })}>
+          {firstText(item["summary"], "Approval requested")}
+        </a>
+        <About item={item} withAgent={withAgent} more={[`asks ${firstText(item["approver"], "anybody")}`, text(item["reason"])]} />
+      </div>
+      <Tag tone={waited > LONG_MS ? "fail" : "wait"} icon="clock">
+        {since === null ? "waiting" : `waiting ${age(waited)}`}
+      </Tag>
+    </div>
   );
 }
 
@@ -87,85 +105,142 @@ interface IssueLists extends Listed {
 
 export function Issues({ items, closed, withAgent, onChange }: IssueLists) {
   const open = param("issues") === "closed";
-  const toggle = closed.length > 0 && (
-    <button type="button" class="quiet" aria-expanded={open} onClick={() => change({ issues: open ? null : "closed" }, false)}>
-      {open ? "Hide" : "Show"} {closed.length} closed
-    </button>
+  const rows = (some: readonly Dict[]) => some.map((item) => <IssueRow key={text(item["agent_id"]) + text(item["issue_key"])} item={item} withAgent={withAgent} onChange={onChange} />);
+  const tools = (
+    <>
+      {items.length > 1 && <ResolveAll items={items} onChange={onChange} />}
+      {closed.length > 0 && (
+        <button type="button" class="quiet" aria-expanded={open} onClick={() => change({ issues: open ? null : "closed" }, false)}>
+          {open ? "Hide" : "Show"} {closed.length} closed
+        </button>
+      )}
+    </>
   );
   return (
-    <Panel title="Issues" count={items.length || undefined} tools={toggle}>
+    <Panel title="Issues" count={items.length || undefined} tools={tools}>
       {items.length === 0 ? (
-        <Teach title="No open issue" code={`agent.report_issue("CRM rate limit reached", severity="high", issue_id="crm-429", category="rate_limit")\nagent.resolve_issue("CRM rate limit reached", issue_id="crm-429")`}>
+        <Teach
+          title="No open issue"
+          code={`agent.report_issue("CRM rate limit reached", severity="high", issue_id="crm-429", category="rate_limit")\n# … and once it is over:\nagent.resolve_issue("CRM rate limit reached", issue_id="crm-429")`}
+        >
           What an agent reports is counted, not repeated: the same issue keeps one row with its first and last sighting.
         </Teach>
       ) : (
-        <Rows label="Open issues">
-          {[...items].sort(bySeverity).map((item) => (
-            <IssueRow key={text(item["agent_id"]) + text(item["issue_key"])} item={item} withAgent={withAgent} onChange={onChange} />
-          ))}
-        </Rows>
+        <Rows label="Open issues" rows={rows([...items].sort(bySeverity))} />
       )}
       {open && closed.length > 0 && (
-        <Rows label="Closed issues">
-          {closed.map((item) => (
-            <IssueRow key={text(item["agent_id"]) + text(item["issue_key"])} item={item} withAgent={withAgent} onChange={onChange} />
-          ))}
-        </Rows>
+        <>
+          <p class="between muted">Closed last</p>
+          <Rows label="Closed issues" rows={rows(closed)} />
+        </>
       )}
     </Panel>
   );
 }
 
-function IssueRow({ item, withAgent, onChange }: { item: Dict; withAgent: boolean; onChange: () => void }) {
+/** Do something that may fail, and say so where it was asked for. */
+function useAction(act: () => Promise<unknown>, onDone: () => void) {
   const error = useSignal("");
   const busy = useSignal(false);
-  const times = numberOr(item["occurrence_count"], 1);
-  const closed = item["state"] === "closed";
-  const key = text(item["issue_key"]);
-  const act = async () => {
+  const run = async () => {
     busy.value = true;
     try {
-      const place = `/v1/agents/${encodeURIComponent(text(item["agent_id"]))}/issues/${encodeURIComponent(key)}`;
-      await send("POST", `${place}/${closed ? "reopen" : "resolve"}`);
+      await act();
       error.value = "";
-      onChange();
+      onDone();
     } catch (failure) {
       error.value = failure instanceof Error ? failure.message : String(failure);
     }
     busy.value = false;
   };
+  return { error: error.value, busy: busy.value, run: () => void run() };
+}
+
+const issuesOf = (agent: unknown) => `/v1/agents/${encodeURIComponent(text(agent))}/issues`;
+
+function ResolveAll({ items, onChange }: { items: readonly Dict[]; onChange: () => void }) {
+  const asking = useSignal(false);
+  const agents = [...new Set(items.map((item) => text(item["agent_id"])))];
+  const action = useAction(
+    async () => {
+      for (const agent of agents) await send("POST", `${issuesOf(agent)}/resolve-all`);
+    },
+    () => {
+      asking.value = false;
+      onChange();
+    },
+  );
+  return (
+    <>
+      <button type="button" class="quiet" onClick={() => (asking.value = true)}>
+        Resolve all
+      </button>
+      {asking.value && (
+        <Confirm title={`Resolve ${plural(items.length, "issue")}?`} yes="Resolve all" no="Keep them open" error={action.error} onYes={action.run} onNo={() => (asking.value = false)}>
+          All open issues of {agents.length === 1 ? agents[0] : plural(agents.length, "agent")} are marked as resolved. An issue that is reported again opens again.
+        </Confirm>
+      )}
+    </>
+  );
+}
+
+function IssueRow({ item, withAgent, onChange }: { item: Dict; withAgent: boolean; onChange: () => void }) {
+  const times = numberOr(item["occurrence_count"], 1);
+  const closed = item["state"] === "closed";
+  const key = text(item["issue_key"]);
+  const place = `${issuesOf(item["agent_id"])}/${encodeURIComponent(key)}`;
+  const next = useSignal(closed ? "reopen" : "resolve");
+  const action = useAction(() => send("POST", `${place}/${next.value}`), onChange);
+  const act = (what: string) => {
+    next.value = what;
+    action.run();
+  };
   const context = dict(item["context"]);
   const file = text(context["file"] ?? context["pathname"]);
-  const place = file && [file, text(context["line"] ?? context["lineno"])].filter(Boolean).join(":");
+  const source = file && [file, text(context["line"] ?? context["lineno"])].filter(Boolean).join(":");
   return (
-    <div class="item" role="listitem" data-row tabIndex={0}>
-      <SeverityBadge severity={firstText(item["severity"], "medium")} />
+    <div class="item issue" role="listitem" data-row tabIndex={0}>
+      <span class="lead">
+        <SeverityBadge severity={firstText(item["severity"], "medium")} />
+      </span>
       <div class="item-main">
-        <b>{firstText(item["summary"], item["issue_id"])}</b>
-        <About item={item} withAgent={withAgent} more={[text(item["category"]), place, text(item["issue_id"]) === key && key.startsWith("#") ? "" : text(item["issue_id"])]} />
-        {error.value && (
-          <p class="tone-fail" role="alert">
-            {error.value}
+        <b>{firstText(item["summary"], item["issue_id"])}</b> {item["reopened"] === true && !closed && <Tag tone="wait">reopened</Tag>}
+        {closed && <Tag tone="idle">{text(item["action"]) || "closed"}</Tag>}
+        <About item={item} withAgent={withAgent} more={[text(item["category"]), source, text(item["issue_id"]) === key && key.startsWith("#") ? "" : text(item["issue_id"])]} />
+        {action.error && (
+          <p class="tone-fail said" role="alert">
+            {action.error}
           </p>
         )}
       </div>
       <div class="item-side">
-        {times > 1 ? `${count(times)} times · ` : ""}last <Ago at={item["last_seen"]} />
-        <br />
-        first <Ago at={item["first_seen"]} />
+        {times > 1 ? `${count(times)} times · last ` : "seen "}
+        <Ago at={item["last_seen"]} />
+        {times > 1 && (
+          <>
+            <br />
+            first <Ago at={item["first_seen"]} />
+          </>
+        )}
       </div>
-      {item["reopened"] === true && !closed && <Tag tone="wait">reopened</Tag>}
-      <button type="button" onClick={() => void act()} disabled={busy.value}>
-        {closed ? "Reopen" : "Resolve"}
-      </button>
+      <div class="acts">
+        <button type="button" onClick={() => act(closed ? "reopen" : "resolve")} disabled={action.busy}>
+          {closed ? "Reopen" : "Resolve"}
+        </button>
+        {!closed && (
+          <button type="button" class="quiet square" onClick={() => act("dismiss")} disabled={action.busy} aria-label={`Dismiss ${firstText(item["summary"], item["issue_id"])}`} title="Dismiss: not worth a fix">
+            <Icon name="close" />
+          </button>
+        )}
+      </div>
     </div>
   );
 }
 
 const PRIORITIES: Record<string, number> = { critical: 0, urgent: 0, high: 1, medium: 2, normal: 2, low: 3 };
+const priorityRank = (item: Dict) => PRIORITIES[text(item["priority"]).toLowerCase()] ?? 2;
 
 export function Todos({ items, withAgent }: Listed) {
-  const rank = (item: Dict) => PRIORITIES[text(item["priority"]).toLowerCase()] ?? 2;
   return (
     <Panel title="To-dos" count={items.length || undefined}>
       {items.length === 0 ? (
@@ -173,68 +248,105 @@ export function Todos({ items, withAgent }: Listed) {
           Work that an agent put off. Completed and dismissed ones leave this list.
         </Teach>
       ) : (
-        <Rows label="Active to-dos">
-          {[...items].sort((a, b) => rank(a) - rank(b)).map((item, at) => (
-            <div class="item" role="listitem" data-row tabIndex={0} key={firstText(item["todo_id"], at)}>
-              <Icon name="todo" />
-              <div class="item-main">
-                <b>{firstText(item["summary"], item["todo_id"])}</b>
-                <About item={item} withAgent={withAgent} more={[text(item["source"]), text(item["context"]), text(item["action"]) === "failed" ? "failed" : ""]} />
-              </div>
-              {text(item["priority"]) && <Tag tone={rank(item) < 2 ? "fail" : rank(item) === 2 ? "wait" : "idle"}>{text(item["priority"])}</Tag>}
-              <div class="item-side">
-                <Ago at={item["created_at"]} />
-                {text(item["due_by"]) && (
-                  <>
-                    <br />
-                    <span class={item["overdue"] === true ? "late" : undefined}>due {moment(item["due_by"]) === null ? text(item["due_by"]) : when(item["due_by"])}</span>
-                  </>
-                )}
-              </div>
-            </div>
-          ))}
-        </Rows>
+        <Rows label="Active to-dos" rows={[...items].sort((a, b) => priorityRank(a) - priorityRank(b)).map((item, at) => <Todo key={text(item["agent_id"]) + firstText(item["todo_id"], at)} item={item} withAgent={withAgent} />)} />
       )}
     </Panel>
   );
 }
 
+function Todo({ item, withAgent }: { item: Dict; withAgent: boolean }) {
+  return (
+    <div class="item" role="listitem" data-row tabIndex={0}>
+      <Icon name="box" />
+      <div class="item-main">
+        <b>{firstText(item["summary"], item["todo_id"])}</b>
+        <About item={item} withAgent={withAgent} more={[text(item["source"]), text(item["context"]), text(item["action"]) === "failed" ? "tried and failed" : text(item["action"]) === "deferred" ? "put off" : ""]} />
+      </div>
+      <Priority item={item} />
+      <div class="item-side">
+        <Due at={item["due_by"]} />
+        noted <Ago at={item["created_at"]} />
+      </div>
+    </div>
+  );
+}
+
+function Due({ at }: { at: unknown }) {
+  if (!text(at)) return null;
+  const due = moment(at);
+  const late = due !== null && due < now.value;
+  return (
+    <>
+      <span class={late ? "late" : undefined} title={exact(at)}>
+        {due === null ? `due ${text(at)}` : late ? `overdue by ${age(now.value - due)}` : `due in ${age(due - now.value)}`}
+      </span>
+      <br />
+    </>
+  );
+}
+
+function Priority({ item }: { item: Dict }) {
+  if (!text(item["priority"])) return null;
+  const rank = priorityRank(item);
+  return <Tag tone={rank < 2 ? "fail" : rank === 2 ? "wait" : "idle"}>{text(item["priority"])}</Tag>;
+}
+
+const FIRST_ITEMS = 3;
+
 /** One queue: how deep, how old, what is in it. */
-export function Queue({ queue, agent }: { queue: Dict; agent: string }) {
+function Queue({ queue, agent }: { queue: Dict; agent: string }) {
   const items = dicts(queue["items"]);
   const depth = numberOr(queue["depth"], items.length);
   const oldest = number(queue["oldest_age_seconds"]);
   const busy = dict(queue["processing"]);
+  const shown = agent ? items.slice(0, FIRST_ITEMS) : items;
   return (
     <>
       <div class="item" role="listitem" data-row tabIndex={0}>
-        <Tag tone={depth > 5 ? "wait" : "idle"} icon="queue">
-          Q:{depth}
-        </Tag>
+        <span class="lead">
+          <Tag tone={depth > 5 ? "wait" : "idle"} icon="queue">
+            Q:{depth}
+          </Tag>
+        </span>
         <div class="item-main">
           {agent && <a data-open href={href("/agent", { id: agent, view: "pipeline" })}>{agent}</a>}
           <p>
-            {depth} waiting
+            {depth ? `${count(depth)} waiting` : "empty"}
             {oldest !== null && depth > 0 && ` · oldest ${duration(oldest * 1000)}`}
             {text(busy["summary"] ?? busy["id"]) && ` · at work on ${firstText(busy["summary"], busy["id"])}`}
           </p>
         </div>
         <div class="item-side">
-          <Ago at={queue["snapshot_at"]} />
+          told <Ago at={queue["snapshot_at"]} />
         </div>
       </div>
-      {items.slice(0, agent ? 3 : 50).map((item, at) => (
-        <div class="item" role="listitem" key={firstText(item["id"], at)}>
-          <span class="muted">{at + 1}.</span>
-          <div class="item-main">
-            {firstText(item["summary"], item["id"])}
-            <p>{[text(item["id"]), text(item["source"])].filter(Boolean).join(" · ")}</p>
-          </div>
-          {text(item["priority"]) && <Tag tone={(PRIORITIES[text(item["priority"]).toLowerCase()] ?? 2) < 2 ? "fail" : "idle"}>{text(item["priority"])}</Tag>}
-          <div class="item-side">{text(item["queued_at"]) && <Ago at={item["queued_at"]} />}</div>
-        </div>
+      {shown.map((item, at) => (
+        <QueueItem key={firstText(item["id"], at)} item={item} place={at + 1} />
       ))}
+      {depth > shown.length && shown.length > 0 && (
+        <p class="item rest muted">
+          and {count(depth - shown.length)} more{agent ? "" : ", which the agent did not list"}
+        </p>
+      )}
     </>
+  );
+}
+
+function QueueItem({ item, place }: { item: Dict; place: number }) {
+  return (
+    <div class="item inner" role="listitem">
+      <span class="lead muted">{place}.</span>
+      <div class="item-main">
+        {firstText(item["summary"], item["id"])}
+        <p>{[text(item["id"]), text(item["source"])].filter(Boolean).join(" · ")}</p>
+      </div>
+      <Priority item={item} />
+      {text(item["queued_at"]) && (
+        <div class="item-side">
+          since <Ago at={item["queued_at"]} suffix="" />
+        </div>
+      )}
+    </div>
   );
 }
 
@@ -242,15 +354,11 @@ export function Queues({ queues, withAgent }: { queues: readonly Dict[]; withAge
   return (
     <Panel title={withAgent ? "Queues" : "Queue"} count={queues.length && withAgent ? queues.length : undefined}>
       {queues.length === 0 ? (
-        <Teach title="No queue is reported" code={`agent = hb.agent("my-agent", queue_provider=lambda: {"depth": len(queue), "oldest_age_seconds": 12})\n# or, whenever you like:\nagent.queue_snapshot(depth=8, oldest_age_seconds=120)`}>
+        <Teach title="No queue is reported" code={`agent.queue_snapshot(depth=8, oldest_age_seconds=120)\n# or let the heartbeat ask:\nagent = hb.agent("my-agent", queue_provider=lambda: {"depth": 8, "oldest_age_seconds": 120})`}>
           An agent that tells its queue gets a badge on its card, amber beyond five, and its contents here.
         </Teach>
       ) : (
-        <Rows label="Queues">
-          {queues.map((queue) => (
-            <Queue key={text(queue["agent_id"])} queue={queue} agent={withAgent ? text(queue["agent_id"]) : ""} />
-          ))}
-        </Rows>
+        <Rows label="Queues" rows={queues.map((queue) => <Queue key={text(queue["agent_id"])} queue={queue} agent={withAgent ? text(queue["agent_id"]) : ""} />)} />
       )}
     </Panel>
   );
@@ -272,7 +380,6 @@ export function Schedule({ items, withAgent }: Listed) {
                 {withAgent && <th>Agent</th>}
                 <th>Next run</th>
                 <th>Last run</th>
-                <th>Last status</th>
                 <th>Every</th>
               </tr>
             </thead>
@@ -297,7 +404,7 @@ function Job({ item, withAgent }: { item: Dict; withAgent: boolean }) {
   return (
     <tr data-row tabIndex={0}>
       <td>
-        {firstText(item["name"], item["id"])} {isOff && <Tag tone="idle">off</Tag>}
+        {firstText(item["name"], item["id"], "unnamed")} {isOff && <Tag tone="idle">off</Tag>}
       </td>
       {withAgent && (
         <td>
@@ -305,11 +412,16 @@ function Job({ item, withAgent }: { item: Dict; withAgent: boolean }) {
         </td>
       )}
       <td>
-        {next === null ? text(item["next_run"]) || "–" : when(next)} {overdue && <Tag tone="fail" icon="clock">overdue</Tag>}
+        {next === null ? text(item["next_run"]) || "–" : when(next)} {overdue && (
+          <Tag tone="fail" icon="clock">
+            overdue{next === null ? "" : ` ${age(now.value - next)}`}
+          </Tag>
+        )}
       </td>
-      <td>{moment(item["last_run"]) === null ? "–" : when(item["last_run"])}</td>
-      <td>{last ? <Tag tone={good ? "ok" : "fail"} icon={good ? "check" : "cross"}>{last}</Tag> : "–"}</td>
-      <td>{text(item["interval"]) || "–"}</td>
+      <td>
+        {moment(item["last_run"]) === null ? text(item["last_run"]) || "never" : when(item["last_run"])} {last && <Tag tone={good ? "ok" : "fail"} icon={good ? "check" : "cross"}>{last}</Tag>}
+      </td>
+      <td>{text(item["interval"]).replace(/^every /, "") || <span class="muted">–</span>}</td>
     </tr>
   );
 }
