@@ -24,9 +24,11 @@ from . import (
     routes_traces,
 )
 from .model import StoredEvent
-from .routes import Board, Failure, Settings, failure_response
+from .routes import Board, Failure, Settings, failure_response, stored
+from .routes_traces import adopt_traces
 from .security import HEADERS, Hosts, is_foreign
 from .store.protocol import Reader, Store
+from .waiting import CREATE
 from .watch import watching
 
 __all__ = ["Settings", "create_app"]
@@ -48,8 +50,11 @@ def create_app(store: Store, settings: Settings) -> ASGIApp:
             await board.start()
             seq = await board.read(_newest_seq)
             board.hub.start_at(seq)
+            await stored(store.manage(CREATE))
             if isinstance(store, _Shared):
                 _follow(store, board, seq)
+            else:
+                await adopt_traces(board, 0)  # left by a board that was killed: no other uses the file
             await stack.enter_async_context(watching(board))
             yield
 

@@ -73,7 +73,7 @@ class Export(NamedTuple):
 
     def answer(self) -> tuple[bytes, str]:
         """Return the body of the answer and its type."""
-        told = f"{self.rejected} spans have no ids or no times" if self.rejected else ""
+        told = f"{self.rejected} spans have no ids or no times, or too large a trace" if self.rejected else ""
         if self.is_json:
             partial = {"rejectedSpans": str(self.rejected), "errorMessage": told}
             content: dict[str, Any] = {"partialSuccess": partial} if told else {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from typing import Any, TypeVar
 
 from starlette.requests import Request
@@ -16,7 +17,7 @@ from .model import NewEvent
 from .routes import Board, Failure, api, json_response, now_us, stored
 from .store.protocol import Appended
 
-__all__ = ["append_events", "routes"]
+__all__ = ["append_events", "publish_appended", "routes"]
 
 T = TypeVar("T")
 _INLINE_BYTES = 16_384
@@ -51,7 +52,16 @@ async def append_events(board: Board, world: str, events: Sequence[NewEvent]) ->
     """
     if not events:
         return Appended(new=[], duplicates=0, new_projects=[])
-    appended = await stored(board.store.append(world, events))
+    return await publish_appended(board, board.store.append(world, events))
+
+
+async def publish_appended(board: Board, future: Future[Appended]) -> Appended:
+    """Wait until events are stored and pass those that are new on to who listens.
+
+    Raises:
+        Failure: the store could not keep them.
+    """
+    appended = await stored(future)
     # At once: what waits in between could publish later numbers first.
     board.hub.publish(appended.new)
     return appended

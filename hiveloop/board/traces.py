@@ -11,7 +11,7 @@ from __future__ import annotations
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Any, NamedTuple
@@ -34,7 +34,7 @@ from .intake import read_events
 from .model import NewEvent
 from .otlp import Attributes, Export, SpanData
 
-__all__ = ["HOLD_SECONDS", "Traces"]
+__all__ = ["HOLD_SECONDS", "Step", "Traces"]
 
 HOLD_SECONDS = 10.0
 """How long a span waits for the spans around it."""
@@ -59,7 +59,7 @@ class _Scope(NamedTuple):
         return {**self.task, **({"action_id": self.action_id} if self.action_id else {})}
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Node:
     """A span whose place is known."""
 
@@ -94,6 +94,13 @@ class _Trace:
     held: dict[str, SpanData] = field(default_factory=dict[str, SpanData])
     since: float = 0.0
 
+    def knows(self, span: SpanData) -> bool:
+        return span.span_id in self.nodes or span.span_id in self.held
+
+
+def _key(span: SpanData) -> tuple[str, str]:
+    return span.trace_id, span.span_id
+
 
 class _Said(NamedTuple):
     """An event, and whose envelope it goes in."""
@@ -103,59 +110,117 @@ class _Said(NamedTuple):
     event: Event
 
 
+class Step(NamedTuple):
+    """What came of some spans: what to store of it, in one transaction.
+
+    Attributes:
+        world: whose spans.
+        batches: events.
+        waiting: spans that have begun to wait.
+        placed: spans that waited before, and wait no more.
+        left_out: how many spans there is no room for.
+    """
+
+    world: str
+    batches: list[list[NewEvent]]
+    waiting: list[SpanData]
+    placed: list[SpanData]
+    left_out: int
+    made: list[_Node]
+    begun: list[_Node]
+    """Nodes made before on which a task has begun now."""
+
+
 class Traces:
     """Makes events of spans; any thread.
+
+    What it knows is in memory only. `Step` says what to keep of it, and `adopt` takes that back.
 
     Args:
         previews: whether to keep what was said to and by models and tools.
         clock: seconds of a clock that never goes back.
+        hold_seconds: how long a span waits for the spans around it.
+
+    Attributes:
+        lock: hold it from placing spans until what came of it stands in line to be stored, so that steps are
+            stored in their order.
     """
 
-    def __init__(self, previews: bool = True, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        previews: bool = True,
+        clock: Callable[[], float] = time.monotonic,
+        hold_seconds: float = HOLD_SECONDS,
+    ) -> None:
+        self.lock = threading.RLock()
         self._previews = previews
         self._clock = clock
-        self._lock = threading.Lock()
+        self._hold_seconds = hold_seconds
         self._traces: dict[tuple[str, str], _Trace] = {}
         self._held = 0
 
-    def events_of(self, world: str, export: Export, now_us: int) -> list[list[NewEvent]]:
-        """Return the events of an export's spans, and of those that waited for them, in batches."""
-        with self._lock:
-            said = list[_Said]()
-            touched = dict[tuple[str, str], _Trace]()
+    def events_of(self, world: str, export: Export, now_us: int) -> Step:
+        """Place an export's spans, and those that waited for them."""
+        with self.lock:
+            touched = dict[str, _Trace]()
+            fresh = set[tuple[str, str]]()
             for span in export.spans:
-                key = (world, span.trace_id)
-                touched[key] = trace = self._trace(key)
-                if span.span_id not in trace.nodes and len(trace.nodes) + len(trace.held) < _MOST_NODES:
-                    self._held += span.span_id not in trace.held
-                    trace.held[span.span_id] = span
-            for trace in touched.values():
-                said += self._place(trace, everything=self._held > _MOST_HELD)
-        return self._batches(said, now_us)
+                touched[span.trace_id] = trace = self._trace((world, span.trace_id))
+                if self._hold(trace, span):
+                    fresh.add(_key(span))
+            left_out = sum(not touched[span.trace_id].knows(span) for span in export.spans)
+            everything = self._held > _MOST_HELD
+            return self._step(world, list(touched.values()), fresh, everything, now_us, left_out)
 
-    def forget(self, world: str, export: Export) -> None:
-        """Forget an export's spans, whose events could not be stored: they will be sent again."""
-        with self._lock:
-            for span in export.spans:
-                trace = self._traces.get((world, span.trace_id))
-                if trace is not None:
-                    trace.nodes.pop(span.span_id, None)
-                    self._held -= trace.held.pop(span.span_id, None) is not None
-
-    def expired(self, now_us: int, everything: bool = False) -> list[tuple[str, list[NewEvent]]]:
-        """Return the events of spans that waited in vain, by world.
+    def expired(self, now_us: int, everything: bool = False) -> list[Step]:
+        """Place spans that waited in vain; a step for each world.
 
         Args:
             now_us: the time now.
             everything: also those that wait not long enough; for the end of the board.
         """
-        said = dict[str, list[_Said]]()
-        with self._lock:
-            limit = self._clock() - HOLD_SECONDS
+        with self.lock:
+            due = dict[str, list[_Trace]]()
+            limit = self._clock() - self._hold_seconds
             for (world, _), trace in self._traces.items():
                 if trace.held and (everything or trace.since <= limit):
-                    said.setdefault(world, []).extend(self._place(trace, everything=True))
-        return [(world, batch) for world, told in said.items() for batch in self._batches(told, now_us)]
+                    due.setdefault(world, []).append(trace)
+            return [self._step(world, traces, set(), True, now_us) for world, traces in due.items()]
+
+    def adopt(self, world: str, spans: Iterable[SpanData]) -> list[SpanData]:
+        """Have spans wait that another process left waiting; return those that are placed already."""
+        with self.lock:
+            placed = list[SpanData]()
+            for span in spans:
+                trace = self._trace((world, span.trace_id))
+                if not self._hold(trace, span) and span.span_id in trace.nodes:
+                    placed.append(span)
+            return placed
+
+    def undo(self, step: Step) -> None:
+        """Take back a step that was not stored: what waited before waits again, the rest is forgotten."""
+        with self.lock:
+            again = set(map(_key, step.placed))
+            for node in step.made:
+                trace = self._trace((step.world, node.span.trace_id))
+                trace.nodes.pop(node.span.span_id, None)
+                if node.wrapper is not None:
+                    node.wrapper.inner.remove(node)
+                if _key(node.span) in again:
+                    self._hold(trace, node.span)
+            for node in step.begun:
+                node.scope = None
+            for span in step.waiting:
+                held = self._trace((step.world, span.trace_id)).held
+                self._held -= held.pop(span.span_id, None) is not None
+
+    def _hold(self, trace: _Trace, span: SpanData) -> bool:
+        """Have a span wait; tell whether it is one that was not known."""
+        if trace.knows(span) or len(trace.nodes) + len(trace.held) >= _MOST_NODES:
+            return False
+        trace.held[span.span_id] = span
+        self._held += 1
+        return True
 
     def _trace(self, key: tuple[str, str]) -> _Trace:
         trace = self._traces.pop(key, None) or _Trace(since=self._clock())
@@ -168,14 +233,33 @@ class Traces:
                 del self._traces[idle]
         return trace
 
+    def _step(
+        self,
+        world: str,
+        traces: list[_Trace],
+        fresh: set[tuple[str, str]],
+        everything: bool,
+        now_us: int,
+        left_out: int = 0,
+    ) -> Step:
+        said, made = list[_Said](), list[_Node]()
+        for trace in traces:
+            said += self._place(trace, made, everything=everything)
+        held = (span for trace in traces for span in trace.held.values())
+        waiting = [span for span in held if _key(span) in fresh]
+        placed = [node.span for node in made if _key(node.span) not in fresh]
+        begun = list({one.node for one in said}.difference(made))
+        return Step(world, self._batches(said, now_us), waiting, placed, left_out, made, begun)
+
     # -- places -------------------------------------------------------------------------------
 
-    def _place(self, trace: _Trace, *, everything: bool) -> list[_Said]:
+    def _place(self, trace: _Trace, made: list[_Node], *, everything: bool) -> list[_Said]:
         """Place the spans whose surroundings are known; parents first."""
         ready = [span for span in trace.held.values() if everything or _is_known(trace, span)]
         said, new = list[_Said](), list[_Node]()
         for span in sorted(ready, key=lambda span: span.start_ns):
             self._place_one(trace, span, new)
+        made += new
         for node in new:
             said += _enter(node)
         for node in new:

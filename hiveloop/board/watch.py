@@ -12,14 +12,18 @@ from hiveloop._guard import attempt, notice
 from .model import WORLDS
 from .queries._clock import iso
 from .routes import Board, Failure, now_us, stored
-from .routes_traces import flush_traces
+from .routes_traces import adopt_traces, flush_traces
 from .status import AgentInputs, Status, agent_status
 from .store.inputs import agent_inputs
+from .store.protocol import StoreError
+from .traces import HOLD_SECONDS
 
 __all__ = ["watching"]
 
 _WATCH_SECONDS = 1.0
 _PRUNE_SECONDS = 300.0
+_ORPHANED_SECONDS = 1.5 * HOLD_SECONDS
+"""After this time a living board has placed a span that waits."""
 _PLACE = "board watch"
 Known = dict[str, tuple[AgentInputs, Status]]
 
@@ -48,9 +52,11 @@ async def _tidy_up(board: Board) -> None:
 
 async def _flush(board: Board, *, everything: bool = False) -> None:
     try:
+        if not everything:
+            await adopt_traces(board, _ORPHANED_SECONDS)
         await flush_traces(board, everything)
-    except Failure as failure:
-        notice(_PLACE, "hiveloop board: spans that waited are lost: %s", failure.message)
+    except (Failure, StoreError) as failure:
+        notice(_PLACE, "hiveloop board: spans that waited could not be stored, and wait on: %s", failure)
 
 
 async def _watch(board: Board) -> None:

@@ -83,6 +83,10 @@ class Board:
         assert response.status_code == 200, response.text
         return response.json()
 
+    def limit_pages(self, pages: int) -> None:
+        """Let the database grow to so many pages; then SQLite reports the error of a full disk."""
+        self.store.manage(f"PRAGMA max_page_count = {pages}").result(10)
+
     @contextmanager
     def stream(self, kind: str = "live", **subscription: Any) -> Iterator[Stream]:
         """Subscribe to the live stream."""

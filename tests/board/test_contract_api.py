@@ -149,7 +149,8 @@ def test_events(board: Board) -> None:
         " payload",
     )
     assert newest["event_type"] != "heartbeat"
-    assert board.get("/v1/events", limit=1, exclude_heartbeats="false")["data"][0]["event_type"] == "heartbeat"
+    everything = board.get("/v1/events", limit=1, exclude_heartbeats="false")["data"]
+    assert everything[0]["event_type"] == "heartbeat"
     assert len(board.get("/v1/events", event_type="heartbeat")["data"]) == 1
     kinds = board.get("/v1/events", payload_kind="llm_call")["data"]
     assert [found["payload"]["data"]["name"] for found in kinds] == ["reason"]

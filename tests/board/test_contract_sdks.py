@@ -145,15 +145,10 @@ def test_a_restart_of_the_board_loses_and_doubles_nothing(tmp_path: Path) -> Non
     assert len(ids.ids) >= 100
 
 
-def _limit_pages(board: Board, pages: int) -> None:
-    """Let the database grow to so many pages, where SQLite reports the error of a disk without space."""
-    board.store.manage(f"PRAGMA max_page_count = {pages}").result(10)
-
-
 def test_a_full_disk_is_told_and_all_is_taken_when_there_is_room_again(tmp_path: Path) -> None:
     with running_board(tmp_path) as board, board.client() as client:
         board.send(event(task_id="before"))
-        _limit_pages(board, 1)  # SQLite takes the present size for that
+        board.limit_pages(1)  # SQLite takes the present size for that
         sent = [event(task_id="full", payload={"text": "y" * 30_000}) for _ in range(30)]
         batch = {"envelope": {"agent_id": "ada"}, "events": sent}
         refused = client.post("/v1/ingest", json=batch)
@@ -161,7 +156,7 @@ def test_a_full_disk_is_told_and_all_is_taken_when_there_is_room_again(tmp_path:
         assert int(refused.headers["Retry-After"]) > 0
         assert len(client.get("/v1/tasks").json()["data"]) == 1
         assert len(board.get("/v1/events")["data"]) == 1
-        _limit_pages(board, 1_000_000)
+        board.limit_pages(1_000_000)
         assert client.post("/v1/ingest", json=batch).json()["accepted"] == 30
         assert max(stored_ids(board).values()) == 1
         assert len(stored_ids(board)) == 31

@@ -54,6 +54,7 @@ LAYERS = (
     ("board.intake", "board.handover", "board.folder", "board.store.protocol"),
     ("board.folding", "board.otlp", "board.keyring"),
     ("board.store", "board.traces"),
+    ("board.waiting",),
     ("board.queries",),
     ("board.live",),
     ("board",),  # routes, server, what runs beside them

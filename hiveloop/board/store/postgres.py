@@ -24,7 +24,7 @@ from hiveloop.board.model import NewEvent, Profile, StoredEvent
 
 from .ledger import Ledger, event_of
 from .names import MOST_NAMES
-from .protocol import Appended, Pruned, Reader, Row, Store, StoreError, StoreFullError, Value
+from .protocol import Appended, Pruned, Reader, Row, Statement, Store, StoreError, StoreFullError, Value
 from .pruning import prune
 from .readers import ReaderPool
 from .rebuild import rebuild
@@ -189,9 +189,11 @@ class PostgresStore:
         self._listener: threading.Thread | None = None
         self._known = 0
 
-    def append(self, world: str, events: Sequence[NewEvent]) -> Future[Appended]:
+    def append(
+        self, world: str, events: Sequence[NewEvent], also: Sequence[Statement] = ()
+    ) -> Future[Appended]:
         """See `Store`."""
-        return self._writer.append(world, events)
+        return self._writer.append(world, events, also)
 
     def reader(self) -> AbstractContextManager[Reader]:
         """See `Store`. At most eight are lent at a time; more callers wait."""

@@ -16,6 +16,7 @@ __all__ = [
     "Pruned",
     "Reader",
     "Row",
+    "Statement",
     "Store",
     "StoreClosedError",
     "StoreError",
@@ -26,6 +27,8 @@ __all__ = [
 Value = str | int | float | None
 """What a column holds and what a statement takes."""
 Row = dict[str, Value]
+Statement = tuple[str, Sequence[Value]]
+"""SQL in the common subset, and one value per ``?``."""
 
 
 class StoreError(Exception):
@@ -78,8 +81,12 @@ class Reader(Protocol):
 class Store(Protocol):
     """Keeps events for good, and folded tables of them in step."""
 
-    def append(self, world: str, events: Sequence[NewEvent]) -> Future[Appended]:
+    def append(
+        self, world: str, events: Sequence[NewEvent], also: Sequence[Statement] = ()
+    ) -> Future[Appended]:
         """Store events; any thread. The future is resolved when they are safe on disk.
+
+        What `also` says is done in the same transaction, for tables of the caller's own.
 
         It fails with `StoreFullError` when no space is left, with `StoreClosedError` after `close`, and
         with `StoreError` for any other refusal of the database; nothing of the append is kept then.

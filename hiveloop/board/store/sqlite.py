@@ -21,6 +21,7 @@ from .protocol import (
     Pruned,
     Reader,
     Row,
+    Statement,
     Store,
     StoreError,
     StoreFullError,
@@ -177,9 +178,11 @@ class SqliteStore:
             raise StoreError(f"cannot open {self.path}: {error}") from error
         return connection
 
-    def append(self, world: str, events: Sequence[NewEvent]) -> Future[Appended]:
+    def append(
+        self, world: str, events: Sequence[NewEvent], also: Sequence[Statement] = ()
+    ) -> Future[Appended]:
         """See `Store`."""
-        return self._writer.append(world, events)
+        return self._writer.append(world, events, also)
 
     def reader(self) -> AbstractContextManager[Reader]:
         """See `Store`. At most eight are lent at a time; more callers wait."""

@@ -15,7 +15,7 @@ from hiveloop.board.model import NewEvent
 
 from .database import Database
 from .ledger import Ledger
-from .protocol import Appended, StoreClosedError, StoreError
+from .protocol import Appended, Statement, StoreClosedError, StoreError
 
 __all__ = ["Writer"]
 
@@ -31,6 +31,7 @@ _BAD_VALUES = (ValueError, OverflowError, TypeError)
 class _Append(msgspec.Struct):
     world: str
     events: Sequence[NewEvent]
+    also: Sequence[Statement]
     future: Future[Appended]
 
 
@@ -58,10 +59,10 @@ class Writer:
         self._thread = threading.Thread(target=self._main, name="hiveloop-board-store", daemon=True)
         self._thread.start()
 
-    def append(self, world: str, events: Sequence[NewEvent]) -> Future[Appended]:
+    def append(self, world: str, events: Sequence[NewEvent], also: Sequence[Statement]) -> Future[Appended]:
         """Queue an append."""
         future: Future[Appended] = Future()
-        self._put(_Append(world, events, future))
+        self._put(_Append(world, events, also, future))
         return future
 
     def call(self, work: Callable[[Ledger], T], *, forgets: bool = False) -> Future[T]:
@@ -136,9 +137,15 @@ class Writer:
             self._store([append], last_try=True)
 
     def _store(self, appends: list[_Append], *, last_try: bool) -> bool:
-        batches = [(append.world, append.events) for append in appends]
         futures = [append.future for append in appends]
-        return self._settle(futures, lambda: self._ledger.store(batches), last_try=last_try)
+        return self._settle(futures, lambda: self._written(appends), last_try=last_try)
+
+    def _written(self, appends: list[_Append]) -> list[Appended]:
+        answers = self._ledger.store([(append.world, append.events) for append in appends])
+        for append in appends:
+            for sql, args in append.also:
+                self._db.run(sql, args)
+        return answers
 
     def _settle(
         self, futures: Sequence[Future[Any]], work: Callable[[], Sequence[Any]], *, last_try: bool = True
