@@ -1,7 +1,8 @@
 // The live stream: one socket, resumed where it broke, with polling when sockets do not get through.
-import { computed, signal } from "@preact/signals";
+import { computed, effect, signal } from "@preact/signals";
 import { get } from "./api";
-import { dict, list, number, text, type Dict } from "./read";
+import { dict, list, moment, number, text, type Dict } from "./read";
+import { change, param } from "./router";
 import type { BoardEvent, Page } from "./types";
 
 export type Connection = "connecting" | "live" | "reconnecting" | "polling" | "offline";
@@ -9,25 +10,77 @@ export type Connection = "connecting" | "live" | "reconnecting" | "polling" | "o
 export const connection = signal<Connection>("connecting");
 /** Everything received, oldest first, bounded; replaced as a whole, so that renderings can compare it. */
 export const received = signal<readonly BoardEvent[]>([]);
-/** While paused: the sequence number that was newest then, else null. */
-export const pausedAt = signal<number | null>(null);
 
-const KEPT = 3000;
+export const KEPT = 3000;
 const FIRST = 200;
 const MOST_PAGES = 5;
 const POLL_MS = 2000;
+const HIDDEN_POLL_MS = 10_000;
 const GIVE_UP_AFTER = 2;
+const OPEN_MS = 5000;
 const BACK_OFF_MS = [250, 500, 1000, 2000, 4000];
 
-export const shown = computed(() => {
-  const limit = pausedAt.value;
-  return limit === null ? received.value : received.value.filter((event) => (event.seq ?? 0) <= limit);
+// -- pausing ------------------------------------------------------------------------------------
+
+/** A moment at which the stream stands still, and what it showed then. */
+interface Pause {
+  /** Time of the board's clock, as it is in the address. */
+  at: string;
+  /** What came later has a larger number. */
+  seq: number;
+  events: readonly BoardEvent[];
+}
+
+const pause = signal<Pause | null>(null);
+/** The moment at which the stream was paused, else null. */
+export const pausedAt = computed(() => pause.value?.at ?? null);
+export const shown = computed(() => pause.value?.events ?? received.value);
+/** What has come since the stream was paused, as far as it is kept. */
+export const waiting = computed(() => {
+  const seq = pause.value?.seq;
+  return seq === undefined ? [] : received.value.filter((event) => (event.seq ?? 0) > seq);
 });
-export const waiting = computed(() => received.value.length - shown.value.length);
 
 export function togglePause(): void {
-  pausedAt.value = pausedAt.value === null ? newest : null;
+  if (pause.value !== null) {
+    pause.value = null;
+    change({ paused: null }, false);
+    return;
+  }
+  const last = received.value.at(-1);
+  const at = new Date(moment(last?.received_at) ?? Date.now()).toISOString();
+  pause.value = { at, seq: newest, events: received.value };
+  change({ paused: at }, false);
 }
+
+/** The address says whether the stream stands still: a link brings back the moment it was made at. */
+function followAddress(): void {
+  const wanted = param("paused");
+  if (wanted === (pause.peek()?.at ?? "")) return;
+  if (moment(wanted) === null) pause.value = null;
+  else void restore(wanted);
+}
+
+async function restore(at: string): Promise<void> {
+  const limit = moment(at) ?? 0;
+  pause.value = { at, seq: newest, events: [] };
+  const until = new Date(limit + 1).toISOString(); // times are told in whole milliseconds
+  const events = (await before(until)).filter((event) => (moment(event.received_at) ?? 0) <= limit);
+  if (pause.peek()?.at !== at) return;
+  const inOrder = events.sort(byPlace).filter(news());
+  pause.value = { at, seq: inOrder.at(-1)?.seq ?? 0, events: inOrder };
+}
+
+async function before(until: string): Promise<BoardEvent[]> {
+  try {
+    const page: Page<BoardEvent> = await get("/v1/events", { limit: FIRST, exclude_heartbeats: "true", until });
+    return [...page.data];
+  } catch {
+    return []; // the connection's state says that the board does not answer
+  }
+}
+
+// -- who listens --------------------------------------------------------------------------------
 
 type Listener = (events: readonly BoardEvent[]) => void;
 const listeners = new Set<Listener>();
@@ -51,48 +104,76 @@ export function onResync(listener: () => void): () => void {
   return () => void resyncListeners.delete(listener);
 }
 
+// -- taking in ----------------------------------------------------------------------------------
+
+/** Number of the newest event that was taken in, or is held for when the tab is seen again. */
 let newest = 0;
 let known = new Set<string>();
-let socket: WebSocket | null = null;
-let failures = 0;
-let timer: ReturnType<typeof setTimeout> | undefined;
+/** What arrived while nobody saw the tab. */
+let held: BoardEvent[] = [];
+
+function byPlace(a: BoardEvent, b: BoardEvent): number {
+  return (a.seq ?? 0) - (b.seq ?? 0);
+}
 
 /** Add events that are not there yet, in the order of the board; returns those that were new. */
-export function take(events: readonly BoardEvent[]): BoardEvent[] {
-  const fresh = events.filter((event) => event.event_id && !known.has(event.event_id));
+function take(events: readonly BoardEvent[]): BoardEvent[] {
+  const fresh = events.filter((event) => event.event_id && !known.has(event.event_id)).sort(byPlace);
   for (const event of fresh) {
     known.add(event.event_id);
     newest = Math.max(newest, event.seq ?? 0);
   }
-  const told = fresh.sort((a, b) => (a.seq ?? 0) - (b.seq ?? 0)).filter(isNews);
+  const told = fresh.filter(isNews);
   if (told.length) {
-    const all = [...received.value, ...told].sort((a, b) => (a.seq ?? 0) - (b.seq ?? 0));
+    const all = [...received.value, ...told].sort(byPlace);
     received.value = all.length > KEPT ? all.slice(-KEPT) : all;
   }
   if (known.size > KEPT * 8) known = new Set([...known].slice(-KEPT * 4));
   return fresh;
 }
 
-const depths = new Map<string, string>();
-
 /** Heartbeats, and queues that stay as they are, would push out what one wants to read. */
-function isNews(event: BoardEvent): boolean {
-  if (event.event_type === "heartbeat") return false;
-  const payload = dict(event.payload);
-  if (payload["kind"] !== "queue_snapshot") return true;
-  const depth = text(dict(payload["data"])["depth"]);
-  const before = depths.get(event.agent_id);
-  depths.set(event.agent_id, depth);
-  return depth !== before;
+function news(): (event: BoardEvent) => boolean {
+  const depths = new Map<string, string>();
+  return (event) => {
+    if (event.event_type === "heartbeat") return false;
+    const payload = dict(event.payload);
+    if (payload["kind"] !== "queue_snapshot") return true;
+    const depth = text(dict(payload["data"])["depth"]);
+    const before = depths.get(event.agent_id);
+    depths.set(event.agent_id, depth);
+    return depth !== before;
+  };
 }
+const isNews = news();
 
 function deliver(events: readonly BoardEvent[]): void {
   const fresh = take(events);
   if (fresh.length) for (const listener of listeners) listener(fresh);
 }
 
+/** A tab that nobody sees only keeps what arrives: it neither renders nor asks until it is looked at. */
+function arrive(events: readonly BoardEvent[]): void {
+  if (document.hidden) held = [...held, ...events].slice(-KEPT);
+  else deliver(events);
+}
+
+document.addEventListener("visibilitychange", () => {
+  if (document.hidden) return;
+  deliver(held);
+  held = [];
+  if (socket === null) void retry();
+});
+
+// -- the socket ---------------------------------------------------------------------------------
+
+let socket: WebSocket | null = null;
+let failures = 0;
+let timer: ReturnType<typeof setTimeout> | undefined;
+
 export async function start(): Promise<void> {
   await readNewest();
+  effect(followAddress);
   connect();
 }
 
@@ -101,10 +182,17 @@ function connect(): void {
   socket?.close();
   const scheme = location.protocol === "https:" ? "wss" : "ws";
   const opened = new WebSocket(`${scheme}://${location.host}/v1/stream`);
+  const impatience = setTimeout(() => opened.close(), OPEN_MS);
   socket = opened;
-  opened.onopen = () => opened.send(JSON.stringify(subscription()));
+  opened.onopen = () => {
+    clearTimeout(impatience);
+    opened.send(JSON.stringify(subscription()));
+  };
   opened.onmessage = (message) => socket === opened && receive(message.data);
-  opened.onclose = () => socket === opened && lost();
+  opened.onclose = () => {
+    clearTimeout(impatience);
+    if (socket === opened) lost();
+  };
 }
 
 function subscription(): Dict {
@@ -119,14 +207,11 @@ function receive(data: unknown): void {
       connection.value = "live";
       return;
     case "event.batch":
-      deliver(list(message["events"]) as BoardEvent[]);
+      arrive(list(message["events"]) as BoardEvent[]);
       newest = Math.max(newest, number(message["seq"]) ?? 0);
       return;
-    case "event.new":
-      deliver([dict(message["data"]) as unknown as BoardEvent]);
-      return;
     case "agent.status_changed":
-      for (const listener of statusListeners) listener({ ...dict(message["data"]), ...message });
+      for (const listener of statusListeners) listener(message);
       return;
     case "resync":
       void resync(number(message["seq"]) ?? newest);
@@ -148,6 +233,7 @@ async function resync(seq: number): Promise<void> {
   if (isOtherBoard || seq - newest > KEPT) {
     newest = 0;
     known = new Set();
+    held = [];
     received.value = [];
     await readNewest();
     newest = Math.max(newest, seq);
@@ -169,13 +255,17 @@ async function readNewest(): Promise<void> {
   }
 }
 
+/** Read on from where we are; the socket may move that place meanwhile, so it is followed by itself. */
 async function catchUp(): Promise<boolean> {
   try {
+    let from = newest;
     for (let more = true; more; ) {
-      const before = newest;
-      const page = await get<Page<BoardEvent>>("/v1/events", { after_seq: newest, limit: 200 });
-      deliver(list(page.data) as BoardEvent[]);
-      more = page.pagination?.has_more === true && newest > before;
+      const page: Page<BoardEvent> = await get("/v1/events", { after_seq: from, limit: FIRST });
+      arrive(list(page.data) as BoardEvent[]);
+      const reached = page.last_seq ?? from;
+      more = page.pagination?.has_more === true && reached > from;
+      from = reached;
+      newest = Math.max(newest, from);
     }
     return true;
   } catch {
@@ -187,14 +277,20 @@ function lost(): void {
   socket = null;
   failures += 1;
   if (connection.value === "live") connection.value = "reconnecting";
-  const wait = BACK_OFF_MS[Math.min(failures, BACK_OFF_MS.length) - 1] ?? POLL_MS;
-  timer = setTimeout(retry, wait);
+  timer = setTimeout(retry, pauseBeforeRetry());
+}
+
+function pauseBeforeRetry(): number {
+  if (document.hidden && failures > GIVE_UP_AFTER) return HIDDEN_POLL_MS;
+  if (connection.value === "polling") return POLL_MS;
+  return BACK_OFF_MS[Math.min(failures, BACK_OFF_MS.length) - 1] ?? POLL_MS;
 }
 
 /** Try the socket again; when it failed repeatedly, poll meanwhile, which also says whether anybody answers. */
 async function retry(): Promise<void> {
+  clearTimeout(timer);
   if (failures > GIVE_UP_AFTER) connection.value = (await catchUp()) ? "polling" : "offline";
-  connect();
+  if (socket === null) connect();
 }
 
 window.addEventListener("online", () => socket === null && connect());

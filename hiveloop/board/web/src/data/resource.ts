@@ -18,7 +18,7 @@ export interface Refresh {
   when?: (event: BoardEvent) => boolean;
   /** Also when an agent's state changes. */
   onStatus?: boolean;
-  /** Also every so many milliseconds, for what changes by time alone. */
+  /** Also every so many milliseconds, for what changes by time alone, while somebody looks. */
   everyMs?: number;
   /** Least time between two readings. */
   pauseMs?: number;
@@ -62,7 +62,7 @@ export function useResource<T>(path: string | null, parameters: Changes = {}, re
       onResync(() => made.request()),
       onStatus(() => latest.current.onStatus && made.request()),
     ];
-    const ticks = refresh.everyMs ? setInterval(() => made.request(), refresh.everyMs) : undefined;
+    const ticks = refresh.everyMs ? setInterval(() => !document.hidden && made.request(), refresh.everyMs) : undefined;
     return () => {
       for (const end of ends) end();
       clearInterval(ticks);

@@ -6,6 +6,7 @@ export interface BoardEvent {
   seq?: number;
   event_id: string;
   timestamp: string;
+  received_at?: string;
   event_type: string;
   severity?: string;
   agent_id: string;
@@ -27,6 +28,8 @@ export interface BoardEvent {
 export interface Page<T> {
   data: T[];
   pagination?: { cursor?: string | null; has_more?: boolean };
+  /** Of what is asked for by `after_seq`: where to go on. */
+  last_seq?: number;
 }
 
 export interface AgentStats {

@@ -1,5 +1,7 @@
 import { connection, pausedAt, togglePause, type Connection } from "../data/live";
+import { when } from "../data/format";
 import { helpOpen } from "../data/keys";
+import { forbidden, notifying, toggleNotifications } from "../data/notify";
 import { dicts, firstText } from "../data/read";
 import { useResource } from "../data/resource";
 import { PAGES, change, href, param, path, type Path } from "../data/router";
@@ -36,6 +38,7 @@ export function TopBar() {
       <span class="grow" />
       <Pickers />
       <Pill />
+      <Bell />
       <KeysLink />
       <button type="button" class="quiet square" onClick={toggleTheme} aria-label={isDark.value ? "Light theme" : "Dark theme"} title={isDark.value ? "Light theme" : "Dark theme"}>
         <Icon name={isDark.value ? "sun" : "moon"} />
@@ -53,12 +56,12 @@ function isCurrent(to: Path): boolean {
 
 function Pill() {
   const { word, tone, icon, told } = WORDS[connection.value];
-  const paused = pausedAt.value !== null;
+  const paused = pausedAt.value;
   return (
     <>
-      {paused && (
-        <button type="button" class="tag tone-wait" onClick={togglePause}>
-          <Icon name="pause" /> Paused
+      {paused !== null && (
+        <button type="button" class="tag tone-wait" onClick={togglePause} title="The stream stands still here; press to go on">
+          <Icon name="pause" /> Paused at {when(paused)}
         </button>
       )}
       <span class={`pill tone-${tone}`} role="status" title={told} aria-label={`Connection: ${word}`}>
@@ -66,6 +69,17 @@ function Pill() {
         {word}
       </span>
     </>
+  );
+}
+
+/** Notifications of the browser, for agents that are stuck, failed or wait for an approval. */
+function Bell() {
+  const on = notifying.value;
+  const told = forbidden.value ? "This browser does not allow notifications from here; its settings can." : on ? "The browser tells you when an agent is stuck, fails or waits for an approval. Press to turn off." : "Have the browser tell you when an agent is stuck, fails or waits for an approval.";
+  return (
+    <button type="button" class="quiet square" aria-pressed={on} disabled={forbidden.value} aria-label="Notifications" title={told} onClick={() => void toggleNotifications()}>
+      <Icon name={on ? "bell" : "bell-off"} />
+    </button>
   );
 }
 

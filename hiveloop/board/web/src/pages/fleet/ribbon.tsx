@@ -1,6 +1,5 @@
 import { count, duration, money, percent } from "../../data/format";
-import { dict, numberOr } from "../../data/read";
-import { number } from "../../data/read";
+import { dict, number, numberOr } from "../../data/read";
 import { useResource } from "../../data/resource";
 import { change, param, type Changes } from "../../data/router";
 import { Icon } from "../../parts/icon";
@@ -21,16 +20,17 @@ export function Ribbon({ total, counts }: { total: number; counts: Record<string
   const summary = dict(dict(metrics.data)["summary"]);
   const stuck = number(summary["stuck"]);
   const having = (status: string) => counts[status] ?? 0;
-  const errors = numberOr(summary["failed"], 0);
+  const ended = numberOr(summary["completed"], 0) + numberOr(summary["failed"], 0);
   const stuckAgents = having("stuck");
   const figures: Figure[] = [
     { label: "Agents", value: count(total), icon: "heart", filter: { status: null, tasks: null, show: null, sort: null }, title: "Show everything" },
     { label: "Processing", value: count(having("processing")), icon: "play", tone: "work", filter: { status: "processing" }, title: "Agents at work" },
     { label: "Waiting", value: count(having("waiting_approval")), icon: "hand", tone: "wait", filter: { status: "waiting_approval" }, title: "Agents that wait for an approval" },
     { label: "Stuck", value: count(stuckAgents), icon: "stuck", tone: "fail", filter: { status: "stuck" }, title: stuck ? `${stuck} tasks are stuck` : "Agents without heartbeat or progress" },
-    { label: "Success rate", value: percent(number(summary["success_rate"])), icon: "check", tone: "ok", filter: { tasks: "completed" }, title: "Of the tasks that ended in the last hour" },
+    { label: "Success rate", value: percent(number(summary["success_rate"])), icon: "check", tone: "ok", filter: { tasks: "completed" }, title: `Of ${ended} ${ended === 1 ? "task" : "tasks"} that ended in the last hour; shows those that completed` },
     { label: "Avg duration", value: duration(number(summary["avg_duration_ms"])), icon: "clock", filter: { sort: "duration" }, title: "Of the tasks that ended in the last hour; sorts by duration" },
-    { label: "Errors", value: count(errors), icon: "cross", tone: "fail", filter: { tasks: "failed", show: "error" }, title: "Tasks that failed in the last hour" },
+    { label: "Failed", value: count(numberOr(summary["failed"], 0)), icon: "cross", tone: "fail", filter: { tasks: "failed" }, title: "Tasks that failed in the last hour" },
+    { label: "Errors", value: count(numberOr(summary["error_count"], 0)), icon: "warn", tone: "fail", filter: { show: "error" }, title: "Events in the last hour that tell of a failure: of tasks, actions, steps and whatever else has severity error" },
     { label: "Cost (1h)", value: money(number(summary["total_cost"])), icon: "money", tone: "llm", filter: { sort: "cost" }, title: "Of LLM calls in the last hour; sorts by cost" },
   ];
   return (

@@ -1,8 +1,8 @@
 import { useComputed, useSignal, type Signal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
 import { get, query } from "../../data/api";
-import { clock, exact } from "../../data/format";
-import { pausedAt, shown, togglePause, waiting } from "../../data/live";
+import { clock, exact, when } from "../../data/format";
+import { KEPT, pausedAt, shown, togglePause, waiting } from "../../data/live";
 import { text } from "../../data/read";
 import { change, href, param, type Changes } from "../../data/router";
 import type { BoardEvent, Page } from "../../data/types";
@@ -20,14 +20,17 @@ function groups(event: BoardEvent): Group[] {
   return found;
 }
 
-function wanted(event: BoardEvent, show: string, agent: string): boolean {
-  if (agent && event.agent_id !== agent) return false;
-  const environment = param("env");
-  if (environment && event.environment !== environment) return false;
-  const project = param("project");
-  if (project && event.project_id && event.project_id !== project) return false;
-  const of = groups(event);
-  return show ? of.includes(show as Group) : !of.includes("heartbeat") && labelOf(event) !== "queue_snapshot";
+type Wish = (event: BoardEvent) => boolean;
+
+/** Which events the address asks for. */
+function wishOf(show: string, agent: string): Wish {
+  const [environment, project] = [param("env"), param("project")];
+  return (event) => {
+    if (agent && event.agent_id !== agent) return false;
+    if (environment && event.environment !== environment) return false;
+    if (project && event.project_id && event.project_id !== project) return false;
+    return show ? groups(event).includes(show as Group) : labelOf(event) !== "queue_snapshot";
+  };
 }
 
 /** What the API is asked for, for each group. */
@@ -45,15 +48,16 @@ function useOlder(show: string, agent: string): Signal<readonly BoardEvent[]> {
   const older = useSignal<readonly BoardEvent[]>([]);
   const filters = { ...ASKED[show], agent_id: agent, environment: param("env"), project_id: param("project") };
   const address = query(filters);
+  const until = address && pausedAt.value;
   useEffect(() => {
     older.value = [];
     if (!address) return undefined;
     const abort = new AbortController();
-    get<Page<BoardEvent>>("/v1/events", { ...filters, exclude_heartbeats: "true", limit: 100 }, abort.signal)
+    get<Page<BoardEvent>>("/v1/events", { ...filters, until, exclude_heartbeats: "true", limit: 100 }, abort.signal)
       .then((page) => (older.value = [...page.data].sort((a, b) => (a.seq ?? 0) - (b.seq ?? 0))))
       .catch(() => undefined); // what the stream holds is shown all the same
     return () => abort.abort();
-  }, [address]);
+  }, [address, until]);
   return older;
 }
 
@@ -61,16 +65,18 @@ function useOlder(show: string, agent: string): Signal<readonly BoardEvent[]> {
 export function Stream({ title, agent }: { title: string; agent: string }) {
   const plain = param("words") === "plain";
   const show = param("show");
-  const wish = useSignal({ show, agent });
-  if (wish.peek().show !== show || wish.peek().agent !== agent) wish.value = { show, agent };
+  const asked = useSignal({ show, agent });
+  if (asked.peek().show !== show || asked.peek().agent !== agent) asked.value = { show, agent };
   const older = useOlder(show, agent);
+  const wish = useComputed(() => wishOf(asked.value.show, asked.value.agent));
   const rows = useComputed(() => {
-    const live = shown.value.filter((event) => wanted(event, wish.value.show, wish.value.agent));
+    const live = shown.value.filter(wish.value);
     const known = new Set(live.map((event) => event.event_id));
     const first = live[0]?.seq ?? Infinity;
-    const before = older.value.filter((event) => !known.has(event.event_id) && (event.seq ?? 0) < first && wanted(event, wish.value.show, wish.value.agent));
+    const before = older.value.filter((event) => !known.has(event.event_id) && (event.seq ?? 0) < first && wish.value(event));
     return [...before, ...live].reverse();
   });
+  const fresh = useComputed(() => waiting.value.filter(wish.value).length);
   const pausedByScroll = useRef(false);
   const scrolled = (atTop: boolean) => {
     if (!atTop && pausedAt.value === null) {
@@ -89,9 +95,10 @@ export function Stream({ title, agent }: { title: string; agent: string }) {
           <Filter key={group} value={group} label={group} />
         ))}
       </div>
-      {waiting.value > 0 && (
+      {fresh.value > 0 && (
         <button type="button" class="fresh" onClick={() => resume()}>
-          {waiting.value} new
+          {fresh.value}
+          {waiting.value.length >= KEPT && "+"} new
         </button>
       )}
       {rows.value.length === 0 ? (
@@ -109,13 +116,14 @@ function resume(): void {
 }
 
 function StreamTools({ plain }: { plain: boolean }) {
-  const paused = pausedAt.value !== null;
+  const at = pausedAt.value;
+  const paused = at !== null;
   return (
     <>
       <button type="button" class="quiet" aria-pressed={plain} onClick={() => change({ words: plain ? null : "plain" }, false)}>
         Plain words
       </button>
-      <button type="button" class="quiet" aria-pressed={paused} onClick={() => (paused ? resume() : togglePause())} title="p">
+      <button type="button" class="quiet" aria-pressed={paused} onClick={() => (paused ? resume() : togglePause())} title={paused ? `Paused at ${when(at)}; p goes on` : "Stop at what is shown (p)"}>
         <Icon name={paused ? "play" : "pause"} />
         {paused ? "Go on" : "Pause"}
       </button>
