@@ -480,6 +480,7 @@ def _facts(
     states = _states(db, world, params)
     approvals = _ages(db, world, params)
     return Facts(
+        interval=window.interval,
         costs=[dollars(row["cost_nano"] + row["est_nano"]) for row in series],
         ended=[_ended(row) for row in series],
         failed=[row["tasks_failed"] for row in series],
