@@ -38,6 +38,7 @@ export interface AgentStats {
   success_rate?: number | null;
   avg_duration_ms?: number | null;
   total_cost?: number | null;
+  estimated_cost?: number | null;
   throughput?: number;
   queue_depth?: number | null;
   active_issues?: number;

@@ -1,4 +1,4 @@
-import { age, duration, money } from "../../data/format";
+import { age, exact, money, when } from "../../data/format";
 import { dict, firstText, moment, number, numberOr, text } from "../../data/read";
 import { change, href, param } from "../../data/router";
 import { agentLook } from "../../data/status";
@@ -61,18 +61,34 @@ function Card({ agent }: { agent: Agent }) {
   );
 }
 
+/** Why the agent is in its state, and for how long; a failure and a stop are moments in the past. */
 function Reason({ agent }: { agent: Agent }) {
-  const reason = text(agent["reason"]);
+  const reason = firstText(agent["reason"], agent.agent_type, "general");
   const since = moment(agent["since"]);
+  const isPast = ["error", "offline"].includes(shownStatus(agent));
   const model = text(heartbeat(agent)["model"]);
   return (
     <p class="card-why">
       <span class="reason" title={reason}>
-        {reason || firstText(agent.agent_type, "general")}
+        {reason}
       </span>
-      {since !== null ? <span class="muted"> {age(now.value - since)}</span> : null}
-      {model && <span class="muted"> · {model}</span>}
+      {since !== null && <Age at={since} before={isPast ? "" : "for "} after={isPast ? " ago" : ""} />}
+      {model && (
+        <span class="muted" title="Model, as the agent says">
+          · {model}
+        </span>
+      )}
     </p>
+  );
+}
+
+/** A counting age, set in its own words. */
+function Age({ at, before = "", after = "" }: { at: number; before?: string; after?: string }) {
+  const told = age(now.value - at);
+  return (
+    <time class="age" dateTime={exact(at)} title={`Since ${when(at)}`}>
+      {told === "now" ? "just now" : before + told + after}
+    </time>
   );
 }
 
@@ -89,26 +105,40 @@ function Work({ agent }: { agent: Agent }) {
     return (
       <p class="card-work muted">
         {last ? (
-          <>
-            {agent["failed_task_id"] ? "failed in " : "last "}
-            <a href={href("/task", { id: last })}>{last}</a>
-          </>
+          <span class="part">
+            {agent["failed_task_id"] ? "failed in" : "last"}{" "}
+            <a href={href("/task", { id: last })} title={last}>
+              {last}
+            </a>
+          </span>
         ) : (
-          <>seen <Ago at={agent.last_seen} /></>
+          <span class="part">
+            seen <Ago at={agent.last_seen} />
+          </span>
         )}
       </p>
     );
   }
   const current = dict(agent["current_action"]);
   const action = text(current["name"]);
-  const since = moment(current["since"]);
+  const [taskSince, actionSince] = [moment(agent["current_task_since"]), moment(current["since"])];
   return (
     <p class="card-work">
-      <a href={href("/task", { id: task, run: text(agent["current_task_run_id"]) })} title={task}>
-        {task}
-      </a>
-      {action && <span class="muted"> › {action}</span>}
-      {since !== null && <span class="age"> {duration(Math.floor((now.value - since) / 1000) * 1000)}</span>}
+      <span class="part">
+        <a href={href("/task", { id: task, run: text(agent["current_task_run_id"]) })} title={task}>
+          {task}
+        </a>
+        {taskSince !== null && <Age at={taskSince} />}
+      </span>
+      {action && (
+        <span class="part">
+          <Icon name="right" label="in" />
+          <span class="name" title={action}>
+            {action}
+          </span>
+          {actionSince !== null && <Age at={actionSince} />}
+        </span>
+      )}
     </p>
   );
 }
@@ -123,13 +153,13 @@ function Marks({ agent }: { agent: Agent }) {
   return (
     <>
       {depth > 0 && (
-        <Tag tone={depth > 5 ? "wait" : "idle"} icon="queue" title={`${depth} in the queue`}>
+        <Tag tone={depth > 5 ? "wait" : "idle"} icon="queue" title={`${depth} ${depth === 1 ? "item" : "items"} in the queue`}>
           Q:{depth}
         </Tag>
       )}
       {approvals > 0 && (
-        <Tag tone="wait" icon="hand" title="Approvals that are waited for">
-          {approvals}
+        <Tag tone="wait" icon="hand" title="Waits for a decision of a person">
+          {approvals} {approvals === 1 ? "approval" : "approvals"}
         </Tag>
       )}
       {issues > 0 && (
@@ -147,8 +177,9 @@ function Marks({ agent }: { agent: Agent }) {
           {failures} in a row
         </Tag>
       )}
-      <span class="muted cost" title="Cost of the last hour">
-        <Icon name="money" /> {money(stats.total_cost ?? 0)}
+      <span class="muted cost" title="Cost of LLM calls in the last hour">
+        {numberOr(stats.estimated_cost, 0) > 0 && "~"}
+        {money(stats.total_cost ?? 0)} / h
       </span>
     </>
   );

@@ -1,16 +1,14 @@
-import { useSignal } from "@preact/signals";
-import { useEffect } from "preact/hooks";
-import { get } from "../../data/api";
 import { count, duration, money, when } from "../../data/format";
+import { useList } from "../../data/list";
 import { moment, numberOr, text } from "../../data/read";
-import { useResource } from "../../data/resource";
 import { change, href, param } from "../../data/router";
 import { parseSearch, taskMatches } from "../../data/search";
 import { TASK_STATES, taskLook } from "../../data/status";
 import { now } from "../../data/time";
-import type { Page, Task } from "../../data/types";
+import type { Task } from "../../data/types";
 import { TaskBadge } from "../../parts/badges";
 import { Icon } from "../../parts/icon";
+import { More } from "../../parts/more";
 import { Failed, Loading, Nothing, Panel } from "../../parts/panel";
 import { Teach } from "../../parts/teach";
 import { scope } from "../fleet";
@@ -49,29 +47,15 @@ export function TaskTable({ agent }: { agent: string }) {
     q: search.words.join(" "),
     limit: PAGE,
   };
-  const tasks = useResource<Page<Task>>("/v1/tasks", asked, { when: (event) => Boolean(event.task_id), everyMs: 15_000, pauseMs: 600 });
-  const older = useSignal<{ key: string; rows: Task[]; cursor: string | null } | null>(null);
-  const key = JSON.stringify(asked);
-  useEffect(() => void (older.value = null), [key]);
-  const first = tasks.data?.data ?? [];
-  const known = new Set(first.map(identity));
-  const rows = [...first, ...(older.value?.rows ?? []).filter((task) => !known.has(identity(task)))].filter((task) => taskMatches(task, search));
-  const cursor = older.value ? older.value.cursor : tasks.data?.pagination?.has_more ? (tasks.data.pagination.cursor ?? null) : null;
-  const more = async () => {
-    const page = await get<Page<Task>>("/v1/tasks", { ...asked, cursor });
-    older.value = { key, rows: [...(older.value?.rows ?? []), ...page.data], cursor: page.pagination?.has_more ? (page.pagination.cursor ?? null) : null };
-  };
+  const tasks = useList<Task>("/v1/tasks", asked, { when: (event) => Boolean(event.task_id), everyMs: 15_000, pauseMs: 600 });
+  const rows = tasks.rows.filter((task) => taskMatches(task, search));
   return (
     <Panel title="Tasks" class="tasks" tools={<Tools />}>
       {tasks.error && !tasks.data ? <Failed what="The tasks" error={tasks.error} /> : null}
       {!tasks.data && !tasks.error ? <Loading /> : null}
       {tasks.data && rows.length === 0 ? <NoTasks filtered={Boolean(q || agent || asked.status || asked.task_type || asked.project_id)} /> : null}
       {rows.length > 0 && <Table rows={rows} />}
-      {cursor !== null && rows.length > 0 && (
-        <button type="button" class="more" onClick={() => void more()}>
-          Older tasks
-        </button>
-      )}
+      <More of={tasks}>Older tasks</More>
     </Panel>
   );
 }
@@ -85,7 +69,7 @@ function Tools() {
     <>
       <label class="search">
         <Icon name="search" />
-        <input type="search" data-search aria-label="Search tasks" placeholder="Search  agent: status: cost> dur>" value={param("q")} onInput={(event) => change({ q: event.currentTarget.value }, false)} />
+        <input type="search" data-search aria-label="Search tasks" placeholder="Text, agent:… status:… cost>1" value={param("q")} onInput={(event) => change({ q: event.currentTarget.value }, false)} />
         <kbd>/</kbd>
       </label>
       <select aria-label="Task status" value={param("tasks")} onChange={(event) => change({ tasks: event.currentTarget.value })}>
