@@ -9,6 +9,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from . import _handover
 from ._agent import Agent, no_agent, seconds
 from ._clock import Deadline
 from ._config import Config, resolve, shown_value
@@ -356,6 +357,13 @@ def init(
         return _instance
 
 
+def _shown_board(config: Config) -> str:
+    """A board's address, and the one to open in a browser where that is another."""
+    left = _handover.find()
+    public = None if left is None or left.endpoint != config.endpoint else left.public_url
+    return config.endpoint if public is None else f"{config.endpoint} (in browsers {public})"
+
+
 def _tell_origin(config: Config) -> None:
     """Say so when events go somewhere that neither the program nor its environment named."""
     origin = config.sources.get("endpoint", "")
@@ -363,7 +371,7 @@ def _tell_origin(config: Config) -> None:
         return
     if origin == config.sources.get("api_key"):
         # A warning, because that is what programs that never set up logging show.
-        logger.warning("hiveloop: reporting to the HiveBoard on this machine, %s", config.endpoint)
+        logger.warning("hiveloop: reporting to the HiveBoard on this machine, %s", _shown_board(config))
     else:
         logger.info("hiveloop: the endpoint %s comes from %s", config.endpoint, origin)
 

@@ -29,11 +29,13 @@ class HandOver(NamedTuple):
         endpoint: its address, on this machine.
         api_key: a key that may send to it.
         path: the file both were read from.
+        public_url: its address in browsers, when that is another one.
     """
 
     endpoint: str
     api_key: str
     path: str
+    public_url: str | None = None
 
     def __repr__(self) -> str:
         return f"HandOver(endpoint={self.endpoint!r}, path={self.path!r})"
@@ -78,7 +80,8 @@ def _read(path: str) -> HandOver | None:
             return None
         if not is_loopback(endpoint) or not _is_held(file.fileno(), endpoint):
             return None
-    return HandOver(endpoint, key, path)
+        shown = left.get("public_url")
+    return HandOver(endpoint, key, path, shown if isinstance(shown, str) else None)
 
 
 def _is_private(descriptor: int) -> bool:

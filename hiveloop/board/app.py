@@ -26,7 +26,7 @@ from . import (
 from .model import StoredEvent
 from .routes import Board, Failure, Settings, failure_response, stored
 from .routes_traces import adopt_traces
-from .security import HEADERS, Hosts, is_foreign
+from .security import HEADERS, Hosts
 from .store.protocol import Reader, Store
 from .waiting import CREATE
 from .watch import watching
@@ -137,7 +137,7 @@ class Guard:
         if not self._hosts.knows(host):
             message = "this board does not answer under that name; if it should: --allow-host NAME"
             return Failure(403, "host_not_allowed", message)
-        if is_foreign(headers.get("origin"), host):
+        if self._hosts.is_foreign(headers.get("origin"), host):
             return Failure(403, "origin_not_allowed", "pages of other sites may not ask this board")
         return None
 

@@ -19,10 +19,17 @@ _SHORTEST_SECRET = 32
 
 
 class Running(NamedTuple):
-    """A board that uses the folder now."""
+    """A board that uses the folder now.
+
+    Attributes:
+        endpoint: its address on this machine.
+        pid: its process.
+        public_url: its address in browsers, when a proxy stands before it.
+    """
 
     endpoint: str
     pid: int
+    public_url: str | None = None
 
 
 class BusyError(Exception):
@@ -130,12 +137,12 @@ class DataFolder:
         file.truncate(0)
         self._lock = file
 
-    def announce(self, endpoint: str) -> None:
+    def announce(self, endpoint: str, public_url: str | None = None) -> None:
         """Say where the board is that uses the folder, for who finds it in use."""
         if self._lock is not None:
             self._lock.truncate(0)
             self._lock.seek(0)
-            self._lock.write(json.dumps({"endpoint": endpoint, "pid": os.getpid()}))
+            self._lock.write(json.dumps(Running(endpoint, os.getpid(), public_url)._asdict()))
             self._lock.flush()
 
     def release(self) -> None:
@@ -186,4 +193,5 @@ def _running(file: IO[str]) -> Running | None:
         return None
     if not is_dict(told) or not isinstance(told.get("endpoint"), str) or not isinstance(told.get("pid"), int):
         return None
-    return Running(told["endpoint"], told["pid"])
+    public_url = told.get("public_url")
+    return Running(told["endpoint"], told["pid"], public_url if isinstance(public_url, str) else None)

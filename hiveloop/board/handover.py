@@ -26,14 +26,18 @@ class Offer:
     Args:
         endpoint: the board's address.
         api_key: a key that may send to it.
+        public_url: its address in browsers, when a proxy stands before it.
         folder: where to leave them; the user's runtime folder by default.
 
     Attributes:
         standing: whether programs find this offer.
     """
 
-    def __init__(self, endpoint: str, api_key: str, folder: Path | None = None) -> None:
-        self._content = {"endpoint": endpoint, "api_key": api_key, "pid": os.getpid()}
+    def __init__(
+        self, endpoint: str, api_key: str, public_url: str | None = None, folder: Path | None = None
+    ) -> None:
+        told = {"endpoint": endpoint, "api_key": api_key, "pid": os.getpid()}
+        self._content = told if public_url is None else {**told, "public_url": public_url}
         self._path = (folder or Path(runtime_folder())) / FILE_NAME
         self._file: IO[str] | None = None
 

@@ -34,7 +34,7 @@ class Settings(NamedTuple):
 
     Attributes:
         secret: signs one-time links and cookies.
-        endpoint: address that agents report to, for the pages.
+        endpoint: address that agents and browsers elsewhere know, for the pages.
         api_key: key that agents report with, for the pages; None to show none.
         hosts: names under which the board answers.
         limits: requests a second for each key.

@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Iterable
 from ipaddress import ip_address
 from typing import NamedTuple
+from urllib.parse import urlsplit
 
 __all__ = [
     "COOKIE",
@@ -27,6 +28,7 @@ __all__ = [
     "Verdict",
     "is_foreign",
     "is_loopback_name",
+    "public_origin",
 ]
 
 COOKIE = "hiveboard_session"
@@ -58,11 +60,15 @@ class Hosts:
         names: more names, such as that of a reverse proxy, without ports.
         remote: whether other machines may ask; then any address in numbers is fine as well, which no name
             of an attacker's can pretend to be.
+        origin: that of the board's pages in browsers, when a proxy stands before it: from `public_origin`.
     """
 
-    def __init__(self, names: Iterable[str] = (), *, remote: bool = False) -> None:
+    def __init__(self, names: Iterable[str] = (), *, remote: bool = False, origin: str | None = None) -> None:
         self._names = {name.lower() for name in names}
         self._remote = remote
+        self._origin = origin
+        if origin is not None:
+            self._names.add(urlsplit(origin).hostname or "")
         if remote:
             self._names.add(socket.gethostname().lower())
 
@@ -72,6 +78,17 @@ class Hosts:
         if name is None:
             return False
         return name in self._names or is_loopback_name(name) or (self._remote and _is_address(name))
+
+    def is_foreign(self, origin: str | None, host: str) -> bool:
+        """Tell whether a request comes from a page of another site.
+
+        Args:
+            origin: the ``Origin`` header; programs that are no browsers send none.
+            host: the ``Host`` header, which some proxies replace by their own.
+        """
+        if origin is not None and self._origin is not None and public_origin(origin) == self._origin:
+            return False
+        return is_foreign(origin, host)
 
 
 def _name_of(host: str) -> str | None:
@@ -97,11 +114,26 @@ def _is_address(name: str) -> bool:
     return True
 
 
+def public_origin(url: str) -> str | None:
+    """Return scheme, name and port of an address, or None when it is none, or more than that."""
+    try:
+        parts = urlsplit(url.strip().lower())
+        port = parts.port
+    except ValueError:
+        return None
+    more = parts.path.strip("/") or parts.query or parts.fragment or "@" in parts.netloc
+    if parts.scheme not in ("http", "https") or not parts.hostname or more:
+        return None
+    name = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    usual = port in (None, 443 if parts.scheme == "https" else 80)
+    return f"{parts.scheme}://{name}" if usual else f"{parts.scheme}://{name}:{port}"
+
+
 def is_foreign(origin: str | None, host: str) -> bool:
     """Tell whether a request comes from a page of another site.
 
     Args:
-        origin: the ``Origin`` header; programs that are no browsers send none.
+        origin: the ``Origin`` header.
         host: the ``Host`` header.
     """
     if origin is None:

@@ -31,6 +31,7 @@ def on_a_board(arguments: argparse.Namespace) -> int:
     with tempfile.TemporaryDirectory(prefix="hiveloop-demo-board-", ignore_cleanup_errors=True) as folder:
         given = ["board", "--data", folder, *([] if stays else ["--once"])]
         parsed = _board_parser().parse_args([*given, *(["--no-browser"] if arguments.no_browser else [])])
+        parsed.database = parsed.public_url = None  # those of the user's real board
         parsed.command = [
             sys.executable,
             "-m",

@@ -13,7 +13,7 @@ from collections.abc import Generator
 from pathlib import Path
 from typing import NamedTuple
 
-from hiveloop.board.folder import BusyError, DataFolder, default_folder
+from hiveloop.board.folder import BusyError, DataFolder, Running, default_folder
 from hiveloop.board.handover import Offer
 from hiveloop.board.keyring import Keyring
 from hiveloop.board.keys import KeyKind
@@ -45,6 +45,7 @@ class Choices(NamedTuple):
     port: int | None
     remote: bool
     names: tuple[str, ...]
+    public_url: str | None
     data: Path | None
     database: str | None
     days: float
@@ -66,7 +67,7 @@ def perform(action: str | None, choices: Choices) -> int:
     folder = DataFolder(choices.data or default_folder())
     match action:
         case "link":
-            return _link(folder)
+            return _link(folder, choices)
         case "rebuild":
             return _rebuild(folder, choices)
         case "wipe":
@@ -78,13 +79,13 @@ def perform(action: str | None, choices: Choices) -> int:
 # -- one thing --------------------------------------------------------------------------------
 
 
-def _link(folder: DataFolder) -> int:
+def _link(folder: DataFolder, choices: Choices) -> int:
     try:
         folder.take()
     except BusyError as busy:
         if busy.running is None:
             raise CannotRunError("the board is just starting: try again") from None
-        print(_link_to(busy.running.endpoint, folder.secret()))
+        print(_link_to(choices.public_url or _address(busy.running), folder.secret()))
         return 0
     folder.release()
     raise CannotRunError(f"no board runs with the data in {folder.path}: start one with hiveloop board")
@@ -115,6 +116,11 @@ def _agreed(folder: DataFolder) -> bool:
     return answer.strip().lower() == "yes"
 
 
+def _address(running: Running) -> str:
+    """The address of a board in browsers."""
+    return running.public_url or running.endpoint
+
+
 @contextlib.contextmanager
 def _alone(folder: DataFolder, advice: str) -> Generator[None]:
     """Keep other boards away from the folder.
@@ -131,7 +137,7 @@ def _alone(folder: DataFolder, advice: str) -> Generator[None]:
     except BusyError as busy:
         if busy.running is None:
             raise CannotRunError(f"another board uses {folder.path}") from None
-        link = _link_to(busy.running.endpoint, folder.secret())
+        link = _link_to(_address(busy.running), folder.secret())
         raise CannotRunError(
             f"a board runs already, at {busy.running.endpoint} (process {busy.running.pid})\n"
             f"{advice.format(link=link)}"
@@ -199,18 +205,18 @@ def _answer(
     endpoint, key = endpoint_of(listening), _valid_key(folder, store)
     settings = Settings(
         secret=folder.secret(),
-        endpoint=endpoint,
+        endpoint=choices.public_url or endpoint,
         api_key=key,
-        hosts=Hosts((*choices.names, choices.host), remote=choices.remote),
+        hosts=Hosts((*choices.names, choices.host), remote=choices.remote, origin=choices.public_url),
         previews=choices.previews,
     )
     server = BoardServer(store, settings, listening)
-    folder.announce(endpoint)
-    offer = stack.enter_context(Offer(endpoint, key))
+    folder.announce(endpoint, choices.public_url)
+    offer = stack.enter_context(Offer(endpoint, key, choices.public_url))
     program = _Program(choices.command, endpoint, key, server if choices.once else None)
 
     async def greet() -> None:
-        link = _link_to(endpoint, folder.secret())
+        link = _link_to(choices.public_url or endpoint, folder.secret())
         print(_greeting(folder, choices, endpoint, key, link, offer.standing), flush=True)
         if choices.browser:
             _open_browser(link)
@@ -250,10 +256,12 @@ def _greeting(
         else ""
     )
     place = "PostgreSQL" if choices.database else folder.path
+    shown = choices.public_url or endpoint
+    here = f", on this machine {endpoint}" if choices.public_url else ""
     return (
-        f"HiveBoard at {endpoint}, data in {place}\n\n"
+        f"HiveBoard at {shown}{here}, data in {place}\n\n"
         f"    import hiveloop\n"
-        f'    hb = hiveloop.init("{key}", endpoint="{endpoint}")\n\n'
+        f'    hb = hiveloop.init("{key}", endpoint="{shown}")\n\n'
         f"{found}{remote}"
         f"Open it in a browser, once: {link}\n"
         "Ctrl-C stops.\n"

@@ -59,6 +59,7 @@ def add_to(add_command: Callable[..., argparse.ArgumentParser]) -> None:
     )
     keep.add_argument(
         "--database",
+        default=os.environ.get("HIVELOOP_BOARD_DATABASE"),
         metavar="URL",
         help="postgresql://... instead of a file in that folder; better in HIVELOOP_BOARD_DATABASE",
     )
@@ -82,11 +83,18 @@ def add_to(add_command: Callable[..., argparse.ArgumentParser]) -> None:
         "--allow-remote", action="store_true", help="needed for a --host that other machines can reach"
     )
     others.add_argument(
+        "--public-url",
+        default=os.environ.get("HIVELOOP_BOARD_PUBLIC_URL"),
+        metavar="URL",
+        help="address in browsers when a reverse proxy stands before the board, such as"
+        " https://board.example.com (HIVELOOP_BOARD_PUBLIC_URL)",
+    )
+    others.add_argument(
         "--allow-host",
         action="append",
         default=[],
         metavar="NAME",
-        help="a name under which the board is reached, such as that of a reverse proxy; may be repeated",
+        help="another name under which the board is reached; may be repeated",
     )
     parser.set_defaults(run=run, command=[])
 
@@ -111,20 +119,30 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _wrong(arguments: argparse.Namespace) -> str | None:
     """Say what is wrong with the arguments together."""
-    from hiveloop.board.security import is_loopback_name
+    from hiveloop.board.security import is_loopback_name, public_origin
 
     if not is_loopback_name(arguments.host) and not arguments.allow_remote:
         return f"--host {arguments.host} lets other machines in: add --allow-remote if that is meant"
     if arguments.action and arguments.command:
         return f"{arguments.action} takes no program"
     if arguments.database and not arguments.database.startswith(("postgresql://", "postgres://")):
-        return "--database is not the address of a PostgreSQL database: give postgresql://..."
+        return (
+            "--database (HIVELOOP_BOARD_DATABASE) is not the address of a PostgreSQL database: give"
+            " postgresql://USER:PASSWORD@HOST/DATABASE"
+        )
+    if arguments.public_url and public_origin(arguments.public_url) is None:
+        return (
+            f"--public-url (HIVELOOP_BOARD_PUBLIC_URL) {arguments.public_url} is not the address of a"
+            " website's root: give https://NAME, without a path"
+        )
     if arguments.once and not arguments.command:
         return "--once needs a program: hiveloop board --once -- python my_agent.py"
     return None
 
 
 def _choices(arguments: argparse.Namespace) -> Choices:
+    from hiveloop.board.security import public_origin
+
     from ._running import Choices
 
     return Choices(
@@ -132,8 +150,9 @@ def _choices(arguments: argparse.Namespace) -> Choices:
         port=arguments.port,
         remote=arguments.allow_remote,
         names=tuple(arguments.allow_host),
+        public_url=public_origin(arguments.public_url or ""),
         data=arguments.data,
-        database=arguments.database or os.environ.get("HIVELOOP_BOARD_DATABASE"),
+        database=arguments.database or None,
         days=arguments.days,
         gigabytes=arguments.gigabytes,
         previews=not arguments.no_previews,

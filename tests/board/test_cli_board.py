@@ -67,7 +67,7 @@ class Running:
 
     @property
     def endpoint(self) -> str:
-        found = re.search(r"HiveBoard at (http://\S+),", self.said)
+        found = re.search(r"HiveBoard at (?:\S+, on this machine )?(http://\S+),", self.said)
         assert found is not None, self.said
         return found[1]
 

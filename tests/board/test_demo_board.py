@@ -9,7 +9,11 @@ from tests.unit.command_line import cli
 
 
 def test_the_fleet_reports_to_its_board_and_both_end(tmp_path: Path) -> None:
-    done = cli(tmp_path, "demo", "--board", "--fast", "--rounds", 1, "--output", tmp_path / "out")
+    real = {
+        "HIVELOOP_BOARD_DATABASE": "postgresql://nobody@127.0.0.1:9/real",
+        "HIVELOOP_BOARD_PUBLIC_URL": "https://board.example.com",
+    }  # what the user has set for another board is not the demo's
+    done = cli(tmp_path, "demo", "--board", "--fast", "--rounds", 1, "--output", tmp_path / "out", **real)
     assert done.returncode == 0, done.stderr
     assert "HiveBoard at http://127.0.0.1:" in done.stdout
     told = re.search(r"to the server\s+(\d+) of (\d+) events delivered, 0 dropped", done.stdout)

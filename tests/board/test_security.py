@@ -8,7 +8,7 @@ import pytest
 
 from hiveloop.board.folder import DataFolder
 from hiveloop.board.keys import Access, KeyKind, hash_of, kind_of_key, new_key, prefix_of
-from hiveloop.board.security import Hosts, Limits, RateLimits, Sessions, is_foreign
+from hiveloop.board.security import Hosts, Limits, RateLimits, Sessions, is_foreign, public_origin
 
 
 class Clock:
@@ -73,6 +73,38 @@ def test_more_names_and_addresses_when_others_may_ask() -> None:
 )
 def test_pages_of_other_sites_are_told_apart(origin: str | None, host: str, foreign: bool) -> None:
     assert is_foreign(origin, host) is foreign
+
+
+@pytest.mark.parametrize(
+    ("url", "origin"),
+    [
+        ("https://Board.example.com", "https://board.example.com"),
+        ("https://board.example.com:443/", "https://board.example.com"),
+        ("http://board.example.com:80", "http://board.example.com"),
+        ("http://board.example.com:443", "http://board.example.com:443"),
+        ("https://[::1]:8443", "https://[::1]:8443"),
+        ("https://board.example.com/x", None),
+        ("https://board.example.com?x", None),
+        ("https://user@board.example.com", None),
+        ("https://board.example.com:port", None),
+        ("file://board.example.com", None),
+        ("https://", None),
+        ("null", None),
+        ("", None),
+    ],
+)
+def test_a_public_address_is_an_origin(url: str, origin: str | None) -> None:
+    assert public_origin(url) == origin
+
+
+def test_pages_at_the_public_address_are_its_own_whatever_host_the_proxy_puts() -> None:
+    hosts = Hosts(origin="https://board.example.com")
+    assert hosts.knows("board.example.com:443")
+    assert not hosts.is_foreign("https://board.example.com:443", "127.0.0.1:8787")
+    assert hosts.is_foreign("http://board.example.com", "127.0.0.1:8787")
+    assert hosts.is_foreign("https://board.example.com:8443", "127.0.0.1:8787")
+    assert not hosts.is_foreign("http://127.0.0.1:8787", "127.0.0.1:8787")
+    assert not hosts.is_foreign(None, "127.0.0.1:8787")
 
 
 # -- sessions -------------------------------------------------------------------------------------
