@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from hiveloop.board.model import NewEvent, Profile
 from hiveloop.board.store.protocol import Store
 from hiveloop.board.store.sqlite import SqliteStore
+from tests.support.wait import eventually
 
 from .made_events import NOON, SECOND, custom, event, llm, rows_of
 from .stores import OpenStore, contents, open_store, postgres_server
@@ -202,19 +203,77 @@ def test_a_call_without_cost_is_estimated_and_marked(open_store: OpenStore) -> N
     assert [row["price_match"] for row in marks] == ["gpt-4o", None, None]
 
 
-def test_an_edited_price_counts_for_old_calls_after_a_rebuild(open_store: OpenStore) -> None:
+_SET_PRICE = (
+    "INSERT INTO prices (model, valid_from_us, input_usd, output_usd) VALUES (?, ?, ?, ?) "
+    "ON CONFLICT (model, valid_from_us) DO UPDATE SET input_usd = excluded.input_usd"
+)
+
+
+def _estimated(store: Store, table: str) -> int:
+    return int(one(store, f"SELECT SUM(est_nano) AS n FROM {table}")["n"])
+
+
+def _until_estimated(store: Store, nano: int) -> None:
+    eventually(lambda: _estimated(store, "tasks") == nano, what="the estimates")
+
+
+def test_an_edited_price_reaches_old_calls_and_all_sums_of_them(open_store: OpenStore) -> None:
     store = open_store()
-    store.append("live", [llm(0, model="house-model")]).result()
-    store.manage(
-        "INSERT INTO prices (model, valid_from_us, input_usd, output_usd) VALUES (?, 0, 2.0, 10.0)",
-        ("house-model",),
-    ).result()
-    assert one(store, "SELECT est_nano FROM tasks") == {"est_nano": 0}
-    store.append("live", [llm(1, model="house-model")]).result()
-    assert one(store, "SELECT est_nano FROM tasks") == {"est_nano": 3_000_000}
+    told = {"turn_number": 2, "stop_reason": "end_turn"}
+    calls = [llm(n * 5000, model="house-model", task=f"t{n % 3}", metadata=told) for n in range(12)]
+    reported = [llm(n * 5000, model="house-model", cost=0.5) for n in range(3)]
+    store.append("live", calls + reported).result()
+    store.append("test", calls[:2]).result()
+    assert one(store, "SELECT SUM(unpriced) AS n FROM tasks") == {"n": 14}
+    store.manage(_SET_PRICE, ("house-model", 0, 2.0, 10.0)).result()
+    for price in (2.0, 4.0):
+        store.manage(_SET_PRICE, ("house-model", 0, price, 10.0)).result()
+        expected = 14 * round(1000 * (price * 1000 + 1000))
+        _until_estimated(store, expected)
+        tables = ("events", "roll_5m", "roll_1d", "calls_1h", "models_6h")
+        assert {_estimated(store, table) for table in tables} == {expected}
+        assert _estimated(store, "llm_by_1h") == 2 * expected  # by turn, and by why they stopped
+    assert one(store, "SELECT SUM(cost_nano) AS n FROM tasks") == {"n": 1_500_000_000}
+    assert one(store, "SELECT SUM(unpriced) AS n FROM roll_1h") == {"n": 0}
+    before = contents(store)
     store.rebuild().result()
-    assert one(store, "SELECT est_nano FROM tasks") == {"est_nano": 6_000_000}
-    assert [row["est_nano"] for row in rows_of(store, "SELECT est_nano FROM events")] == [3_000_000] * 2
+    assert contents(store) == before
+
+
+def test_new_prices_reach_a_store_that_was_closed_on_the_way(open_store: OpenStore) -> None:
+    store = open_store()
+    store.append("live", [llm(n, model="house-model") for n in range(3000)]).result()
+    change = store.manage(_SET_PRICE, ("house-model", 0, 2.0, 10.0))
+    store.close()
+    assert change.result() == 1
+    again = open_store()
+    eventually(lambda: _estimated(again, "tasks") == 3000 * 3_000_000)
+    assert _estimated(again, "models_1d") == 3000 * 3_000_000
+
+
+def test_appends_come_between_the_steps_of_new_prices(open_store: OpenStore) -> None:
+    store = open_store()
+    store.append("live", [llm(n, model="house-model") for n in range(3000)]).result()
+    seen: list[int] = []
+    store.manage(_SET_PRICE, ("house-model", 0, 2.0, 10.0))
+    append = store.append("live", [llm(4000, model="house-model")])
+    append.add_done_callback(lambda _: seen.append(_estimated(store, "tasks")))  # between two steps
+    assert len(append.result().new) == 1
+    eventually(lambda: _estimated(store, "tasks") == 3001 * 3_000_000)
+    assert 0 < seen[0] < 3001 * 3_000_000
+
+
+def test_a_price_of_before_counts_for_calls_of_before(open_store: OpenStore) -> None:
+    store = open_store()
+    store.append("live", [llm(0, model="house-model"), llm(7200, model="house-model")]).result()
+    store.manage(_SET_PRICE, ("house-model", 0, 2.0, 10.0))
+    store.manage(_SET_PRICE, ("house-model", NOON + 3600 * SECOND, 20.0, 10.0)).result()
+    expected = [3_000_000, 21_000_000]
+    sql = "SELECT est_nano FROM roll_1h WHERE llm_calls > 0 ORDER BY hour_us"
+    eventually(lambda: [row["est_nano"] for row in rows_of(store, sql)] == expected)
+    store.manage("DELETE FROM prices WHERE model = ?", ("house-model",)).result()
+    eventually(lambda: [row["est_nano"] for row in rows_of(store, sql)] == [0, 0])
+    assert one(store, "SELECT unpriced FROM tasks") == {"unpriced": 2}
 
 
 def test_names_beyond_the_days_limit_are_counted_together(open_store: OpenStore) -> None:

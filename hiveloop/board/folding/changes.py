@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from .agents import fold_agent
 from .approvals import Approval, approval_of
 from .facts import Facts
 from .pipeline import PIPELINE_FOLDS, PipelineTables, fold_heartbeat
 from .rollups import Admit, Rollups
-from .rows import Contributions, least, most, numbers
+from .rows import Contributions, difference, least, most, numbers
 from .tasks import fold_action, fold_task
 
-__all__ = ["Changes", "Scope"]
+__all__ = ["Changes", "Scope", "corrections"]
 
 Scope = tuple[str, str, str]
 """World, task id and run id."""
@@ -76,3 +78,23 @@ class Changes:
         """Return the contributions to every table that is merged by upserts."""
         own = [self.agents, self.tasks, self.actions, self.projects]
         return [*own, *self.pipeline.values(), *self.rollups.tables()]
+
+
+def corrections(
+    calls: Iterable[tuple[str, Facts, Facts]], admit: Admit, *, tasks: bool = True
+) -> list[Contributions]:
+    """Return what to add to tables in which LLM calls were folded with other estimates.
+
+    Args:
+        calls: world of each, what was folded of it, and what should have been.
+        admit: caps the number of names that rollups tell apart.
+        tasks: whether its task has it, too; else only the rollups.
+    """
+    both = Changes(admit), Changes(admit)
+    for world, *versions in calls:
+        for changes, facts in zip(both, versions, strict=True):
+            changes.rollups.fold(world, facts)
+            if tasks:
+                fold_task(changes.tasks, world, facts)
+    before, after = ([changes.tasks, *changes.rollups.tables()] for changes in both)
+    return [difference(*pair) for pair in zip(before, after, strict=True)]

@@ -6,14 +6,14 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from .facts import Facts, Llm, lasted, number, real, words
-from .rows import Contributions, most, numbers
+from hiveloop.board.store.schema import DAY_US, HOUR_US, TABLES
 
-__all__ = ["DAY_US", "FIVE_MINUTES_US", "HOUR_US", "Admit", "Rollups", "day_of", "names_in"]
+from .facts import Facts, Llm, lasted, number, real, words
+from .rows import Contributions, most, numbers, summed
+
+__all__ = ["FIVE_MINUTES_US", "Admit", "Rollups", "day_of", "names_in"]
 
 FIVE_MINUTES_US = 300_000_000
-HOUR_US = 3_600_000_000
-DAY_US = 24 * HOUR_US
 
 Admit = Callable[[str, int, str, str], str]
 """Return the name to count under, for a world, the start of a day, a subject and a name."""
@@ -80,12 +80,13 @@ class Rollups:
         self.by = Contributions("llm_by_1h")
 
     def tables(self) -> list[Contributions]:
-        """Return the contributions, the hourly ones summed from those of five minutes."""
-        hourly = Contributions("roll_1h")
-        for (world, bucket, *place), values in self.fine.rows.items():
-            row = hourly.at((world, bucket - bucket % HOUR_US, *place))
-            row[:] = [a + b for a, b in zip(row, values, strict=True)]
-        return [self.fine, hourly, self.calls, self.actions, self.durations, self.meta, self.by]
+        """Return the contributions, also those that are sums of others."""
+        own = (self.fine, self.calls, self.actions, self.durations, self.meta, self.by)
+        found = {one.table.name: one for one in own}
+        for table in TABLES:
+            if table.source:
+                found[table.name] = summed(table.name, found[table.source])
+        return list(found.values())
 
     def fold(self, world: str, facts: Facts) -> None:
         """Fold one event."""
@@ -122,7 +123,7 @@ class Rollups:
             row[_TASK_MS] += duration
             row[_TASK_N] += 1
             hour = event.ts_us - event.ts_us % HOUR_US
-            self._time((world, hour, "task", task_type), duration)
+            self._time((world, "task", hour, task_type), duration)
 
     def _fold_action_end(self, world: str, facts: Facts) -> None:
         event = facts.event
@@ -133,7 +134,7 @@ class Rollups:
         row[_A["failed"]] += event.event_type == "action_failed"
         duration = lasted(event.duration_ms)
         _fold_duration(row, _A, duration)
-        self._time((world, hour, "action", name or ""), duration)
+        self._time((world, "action", hour, name or ""), duration)
 
     def _fold_call(
         self, world: str, facts: Facts, call: Llm, place: tuple[str, ...], fine: list[int]
@@ -149,23 +150,23 @@ class Rollups:
         row[_C["reported_calls"]] += call.cost_nano is not None
         row[_C["estimated_calls"]] += call.est_nano is not None
         _fold_duration(row, _C, call.duration_ms)
-        self._time((world, hour, "call", name), call.duration_ms)
+        self._time((world, "call", hour, name), call.duration_ms)
         if call.metadata:
-            self._fold_metadata((world, hour, event.agent_id), (*place[1:3], model), call)
+            self._fold_metadata(world, hour, (*place[:3], model), call)
 
-    def _fold_metadata(self, where: tuple[Any, ...], place: tuple[str, ...], call: Llm) -> None:
+    def _fold_metadata(self, world: str, hour: int, place: tuple[str, ...], call: Llm) -> None:
         told = call.metadata
         reason = words(told.get("stop_reason"), 64)
-        row = self.meta.at((*where, *place))
+        row = self.meta.at((world, hour, *place))
         known = _fold_cache(row, call) + _fold_context(row, told) + _fold_prompt(row, told)
         row[_M["failed"]] += bool(told.get("error"))
         if reason:
             row[_M["stop_calls"]] += 1
             row[_M["truncated"]] += reason.lower() in _TRUNCATED
-            self._fold_by((*where, "stop_reason", reason), call)
+            self._fold_by((world, "stop_reason", hour, place[0], reason), call)
         turn = number(told.get("turn_number"))
         if turn is not None:
-            self._fold_by((*where, "turn_number", str(min(turn, _LAST_TURN))), call)
+            self._fold_by((world, "turn_number", hour, place[0], str(min(turn, _LAST_TURN))), call)
         row[_M["calls"]] += bool(known or reason or turn is not None)
 
     def _fold_by(self, key: tuple[Any, ...], call: Llm) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from hiveloop.board.store.schema import BY_NAME, Column, Table
 
-__all__ = ["Contributions", "columns_of", "stamp"]
+__all__ = ["Contributions", "columns_of", "difference", "stamp", "summed"]
 
 Key = tuple[Any, ...]
 Values = list[Any]
@@ -48,6 +48,46 @@ class Contributions:
     def merged(self) -> list[Key]:
         """Return keys and values as arguments of an upsert, sorted so that writers never deadlock."""
         return [(*key, *row) for key, row in sorted(self.rows.items())]
+
+
+def summed(name: str, source: Contributions) -> Contributions:
+    """Return what a table with a source gets from the contributions to that."""
+    target = Contributions(name)
+    step, rows = target.table.step_us, target.rows
+    places = [source.table.key.index(column) for column in source.table.key if _is_kept(column, target.table)]
+    when = [source.table.key[place] for place in places].index(source.table.time)
+    adds = [column.rule == "add" for column in target.columns]
+    for key, values in source.rows.items():
+        found = [key[place] for place in places]
+        found[when] -= found[when] % step
+        row = rows.setdefault(tuple(found), values)
+        if row is not values:
+            rows[tuple(found)] = _both(row, values, adds)
+    return target
+
+
+def _is_kept(column: str, table: Table) -> bool:
+    return column in table.key or column == "bucket_us"
+
+
+def _both(one: Values, other: Values, adds: Sequence[bool]) -> Values:
+    """Merge two rows of columns that are added, else the largest counts."""
+    return [
+        a + b if add else b if a is None or (b is not None and b > a) else a
+        for a, b, add in zip(one, other, adds, strict=True)
+    ]
+
+
+def difference(before: Contributions, after: Contributions) -> Contributions:
+    """Return by how much the sums of rows differ; both have the same rows."""
+    found = Contributions(before.table.name)
+    adds = [column.rule == "add" for column in found.columns]
+    for key, values in after.rows.items():
+        known = before.rows[key]
+        row = [a - b if add else None for a, b, add in zip(values, known, adds, strict=True)]
+        if any(row):
+            found.rows[key] = row
+    return found
 
 
 def numbers(name: str) -> dict[str, int]:

@@ -7,71 +7,85 @@ from typing import Any, NamedTuple
 from hiveloop.board.prices import ESTIMATED, REPORTED
 from hiveloop.board.store.protocol import Reader
 
-from ._clock import HOUR, MINUTE
+from ._clock import DAY, HOUR, MINUTE
+from ._rollups import Rows, hourly_rows
 from ._sql import Where, dollars
 from ._values import ratio
 from .params import Params, Window
 
-__all__ = ["HOURLY_SUMS", "SINGLE_SUMS", "Source", "Spent", "call_filter", "cost_source", "source_of"]
+__all__ = ["CALL_SUMS", "CALL_USED", "Source", "Spent", "call_filter", "cost_source", "source_of"]
 
 _MOST_SINGLE = 8_000
 """Calls that are summed one by one; more are summed by the hour."""
 _SINGLE_RANGE = 48 * HOUR
 """How far back five-minute rows tell how many calls there were."""
 
-SINGLE_SUMS = (
+_SINGLE_SUMS = (
     "COUNT(*) AS calls, SUM(tokens_in) AS tokens_in, SUM(tokens_out) AS tokens_out,"
     " SUM(cost_nano) AS cost_nano, SUM(est_nano) AS est_nano,"
     " SUM(CASE WHEN cost_nano IS NULL AND est_nano IS NULL THEN 1 ELSE 0 END) AS unpriced"
 )
-_UNPRICED = "SUM(calls - reported_calls - estimated_calls) AS unpriced"
-_ADDED = ("calls", "tokens_in", "tokens_out", "cost_nano", "est_nano")
-HOURLY_SUMS = ", ".join([*(f"SUM({name}) AS {name}" for name in _ADDED), _UNPRICED])
+_SINGLE_USED = ("tokens_in", "tokens_out", "cost_nano", "est_nano")
+_ADDED = ("calls", *_SINGLE_USED)
+CALL_USED = (*_ADDED, "reported_calls", "estimated_calls")
+"""Columns behind `CALL_SUMS`."""
+CALL_SUMS = ", ".join(
+    [
+        *(f"SUM({name}) AS {name}" for name in _ADDED),
+        "SUM(calls - reported_calls - estimated_calls) AS unpriced",
+    ]
+)
+"""Measures from rows of calls."""
 
 
 class Source(NamedTuple):
-    """A table with LLM calls, and what of it was asked for.
+    """Where LLM calls are summed from, and what of them was asked for.
 
     Attributes:
-        table: ``events`` or ``calls_1h``.
-        time: its column of time.
         where: conditions.
-        sums: select items of the measures.
-        since_us: where the sums begin: a whole hour earlier than asked for, at most.
-        step_us: its shortest interval.
+        params: of the request.
+        window: from and to when, as far as its rows can tell it.
+        stem: beginning of the names of tables by time; "" for single calls, whose time is in `where`.
     """
 
-    table: str
-    time: str
     where: Where
-    sums: str
-    since_us: int
-    step_us: int
+    params: Params
+    window: Window
+    stem: str = ""
+
+    @property
+    def step_us(self) -> int:
+        """Its shortest interval."""
+        return HOUR if self.stem else MINUTE
 
     def grouped(self, db: Reader, columns: str) -> list[dict[str, Any]]:
         """Return the measures for each combination of columns."""
-        sql = f"SELECT {columns}, {self.sums} FROM {self.table} WHERE {self.where} GROUP BY {columns}"
-        return db.rows(sql, self.where.args)
+        rows, sums, used = self._rows(DAY)
+        found = rows.of([*columns.split(", "), *used])
+        return db.rows(f"SELECT {columns}, {sums} FROM {found} GROUP BY {columns}", rows.args)
 
     def over_time(self, db: Reader, column: str, interval_us: int) -> list[dict[str, Any]]:
         """Return the measures for each interval and value of a column."""
-        bucket = f"({self.time} / {interval_us})"
-        sql = (
-            f"SELECT {bucket} AS bucket, {column}, {self.sums} FROM {self.table}"
-            f" WHERE {self.where} GROUP BY 1, 2"
-        )
-        return db.rows(sql, self.where.args)
+        rows, sums, used = self._rows(interval_us)
+        bucket, found = f"({rows.time} / {interval_us}) AS bucket", rows.of([rows.time, column, *used])
+        return db.rows(f"SELECT {bucket}, {column}, {sums} FROM {found} GROUP BY 1, 2", rows.args)
+
+    def _rows(self, longest_us: int) -> tuple[Rows, str, tuple[str, ...]]:
+        """The rows, what to select of them, and the columns behind that."""
+        if self.stem:
+            rows = hourly_rows(self.stem, self.where, self.params, self.window, longest_us)
+            return rows, CALL_SUMS, CALL_USED
+        return Rows("ts_us", self.where, [("events", None, None)]), _SINGLE_SUMS, _SINGLE_USED
 
 
 def source_of(db: Reader, world: str, params: Params, window: Window) -> Source:
-    """Return the table that answers for a window: exact while that is cheap."""
+    """Return where the calls of a window are summed from: exact while that is cheap."""
     if _are_few(db, world, window):
         where = call_filter(Where(world).also("kind = 'llm_call'"), params, name="label")
-        where.between("ts_us", window.start_us, window.end_us)
-        return Source("events", "ts_us", where, SINGLE_SUMS, window.start_us, MINUTE)
-    since = window.start_us // HOUR * HOUR
-    where = call_filter(Where(world), params, name="name").between("hour_us", since, window.end_us)
-    return Source("calls_1h", "hour_us", where, HOURLY_SUMS, since, HOUR)
+        return Source(where.between("ts_us", window.start_us, window.end_us), params, window)
+    stem = "models" if params.text("name") is None else "calls"
+    hours = window._replace(start_us=window.start_us // HOUR * HOUR)
+    return Source(call_filter(Where(world), params, name="name"), params, hours, stem)
 
 
 def _are_few(db: Reader, world: str, window: Window) -> bool:

@@ -6,7 +6,7 @@ from typing import Any
 
 from hiveloop.board.store.protocol import Reader
 
-from ._sql import Where
+from ._rollups import Rows
 
 __all__ = ["Histogram", "histograms"]
 
@@ -36,11 +36,10 @@ class Histogram:
         return {"p50_ms": self.at(0.5), "p95_ms": self.at(0.95)}
 
 
-def histograms(db: Reader, world: str, subject: str, since_us: int, until_us: int) -> dict[str, Histogram]:
-    """Return the histogram of each name of a subject: action, call or task."""
-    where = Where(world).between("hour_us", since_us, until_us).equal(subject=subject)
-    sql = f"SELECT name, bucket, SUM(n) AS n FROM durations_1h WHERE {where} GROUP BY name, bucket"
+def histograms(db: Reader, rows: Rows) -> dict[str, Histogram]:
+    """Return the histogram of each name in rows of one subject: action, call or task."""
+    sql = f"SELECT name, bucket, SUM(n) AS n FROM {rows.of(('name', 'bucket', 'n'))} GROUP BY name, bucket"
     found: dict[str, Histogram] = {}
-    for row in db.rows(sql, where.args):
+    for row in db.rows(sql, rows.args):
         found.setdefault(str(row["name"]), Histogram()).add(int(row["bucket"] or 0), int(row["n"] or 0))
     return found

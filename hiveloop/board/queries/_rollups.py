@@ -1,22 +1,82 @@
-"""Sums of what happened, from the five-minute rows while those are fine enough, else from the hourly ones."""
+"""Sums of what happened, from rows as long as possible: five minutes, hours, six hours or days."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
 
-from hiveloop.board.store.protocol import Reader
+from hiveloop.board.store.protocol import Reader, Value
 
-from ._clock import HOUR, MINUTE
+from ._clock import DAY, HOUR, MINUTE
 from ._sql import Where, sums
 from .params import Params, Window
 
-__all__ = ["FIVE", "aligned", "measures", "place"]
+__all__ = ["FIVE", "Rows", "aligned", "hourly_rows", "measures", "place"]
 
 FIVE = 5 * MINUTE
 _FINE_RANGE = 6 * HOUR
 _FINE_AGE = 47 * HOUR
 """How long five-minute rows are surely kept."""
+_LENGTHS = (("1d", DAY), ("6h", 6 * HOUR), ("1h", HOUR))
+"""Ends of the names of tables whose rows are so long, the longest first."""
+
+
+class Rows(NamedTuple):
+    """Rows to be summed up, of several tables with the same columns.
+
+    Attributes:
+        time: the column with the start of a row.
+        where: conditions on all of them.
+        stretches: tables, each with its stretch of time; None for no bound.
+    """
+
+    time: str
+    where: Where
+    stretches: Sequence[tuple[str, int | None, int | None]]
+
+    def of(self, columns: Iterable[str]) -> str:
+        """Return the rows as what follows ``FROM``; `args` has its arguments."""
+        names = ", ".join(dict.fromkeys(columns))
+        parts = (f"SELECT {names} FROM {table} WHERE {where}" for table, where in self._parts())
+        return f"({' UNION ALL '.join(parts)}) AS found"
+
+    @property
+    def args(self) -> list[Value]:
+        """The arguments of the statement's placeholders."""
+        return [value for _, where in self._parts() for value in where.args]
+
+    def _parts(self) -> Iterable[tuple[str, Where]]:
+        for table, since, until in self.stretches:
+            yield table, self.where.copy().between(self.time, since, until)
+
+
+def hourly_rows(stem: str, where: Where, params: Params, window: Window, longest_us: int = DAY) -> Rows:
+    """Return the rows of a window from a table of hours and its twins.
+
+    Args:
+        stem: the tables' name without the length of its rows.
+        where: conditions.
+        params: of the request.
+        window: from and to when; whole hours are taken.
+        longest_us: no row is longer; the interval, where one is asked for.
+    """
+    lengths = [length for length in _LENGTHS if length[1] <= max(longest_us, HOUR)]
+    start = window.start_us // HOUR * HOUR
+    step = lengths[0][1] if window.end_us >= params.now_us else HOUR  # nothing comes after now
+    end = window.end_us + -window.end_us % step
+    parts = _cut(start, end, lengths)
+    return Rows("hour_us", where, [(f"{stem}_{name}", since, until) for name, since, until in parts])
+
+
+def _cut(start: int, end: int, lengths: Sequence[tuple[str, int]]) -> list[tuple[str, int, int]]:
+    """Cut a stretch into rows that are as long as possible, and whole."""
+    (name, length), *shorter = lengths
+    first, last = start + -start % length, end - end % length
+    if not shorter:
+        return [(name, start, end)] if start < end else []
+    if first >= last:
+        return _cut(start, end, shorter)
+    return [*_cut(start, first, shorter), (name, first, last), *_cut(last, end, shorter)]
 
 
 def _is_fine(params: Params, window: Window) -> bool:
@@ -51,12 +111,16 @@ def measures(
 
     ``bucket`` among the columns stands for the start of the window's intervals.
     """
-    fine = _is_fine(params, window)
-    table, time = ("roll_5m", "bucket_us") if fine else ("roll_1h", "hour_us")
-    step = FIVE if fine else HOUR
-    where = place(Where(world), params).between(time, window.start_us // step * step, window.end_us)
-    selected = columns.replace("bucket", f"({time} / {window.interval_us}) * {window.interval_us} AS bucket")
-    groups = ", ".join(str(at + 1) for at in range(columns.count(",") + 1))
-    return db.rows(
-        f"SELECT {selected}, {sums(names)} FROM {table} WHERE {where} GROUP BY {groups}", where.args
-    )
+    grouped, step = columns.split(", "), window.interval_us
+    where = place(Where(world), params)
+    if _is_fine(params, window):
+        part = ("roll_5m", window.start_us // FIVE * FIVE, window.end_us)
+        rows = Rows("bucket_us", where, [part])
+    else:
+        rows = hourly_rows("roll", where, params, window, step if "bucket" in grouped else DAY)
+    bucket = f"({rows.time} / {step}) * {step} AS bucket"
+    selected = ", ".join(bucket if column == "bucket" else column for column in grouped)
+    used = [rows.time if column == "bucket" else column for column in grouped]
+    groups = ", ".join(str(at + 1) for at in range(len(grouped)))
+    sql = f"SELECT {selected}, {sums(names)} FROM {rows.of([*used, *names])} GROUP BY {groups}"
+    return db.rows(sql, rows.args)

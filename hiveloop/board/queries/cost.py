@@ -6,7 +6,7 @@ from typing import Any
 
 from hiveloop.board.store.protocol import Reader
 
-from ._calls import SINGLE_SUMS, Source, Spent, call_filter, cost_source, source_of
+from ._calls import Source, Spent, call_filter, cost_source, source_of
 from ._clock import HOUR, iso
 from ._rollups import measures
 from ._sql import Where, dollars, page
@@ -33,7 +33,7 @@ def cost(db: Reader, world: str, params: Params) -> dict[str, Any]:
     """Return what was spent in a window, in total and by model, agent, task type and project."""
     window = params.window()
     source = source_of(db, world, params, window)
-    work = measures(db, world, params, window._replace(start_us=source.since_us), _WORK, ", ".join(_PER_TASK))
+    work = measures(db, world, params, source.window, _WORK, ", ".join(_PER_TASK))
     by_model, by_work = _rows(db, params, source, work)
     total = Spent()
     for row in by_model:
@@ -43,7 +43,7 @@ def cost(db: Reader, world: str, params: Params) -> dict[str, Any]:
     tasks = sum(ended["agent_id"].values())
     return {
         **window.to_json(),
-        "since": iso(source.since_us),
+        "since": iso(source.window.start_us),
         **total.to_json(),
         "tasks": tasks,
         "cost_per_task": ratio(dollars(total.nano), tasks, digits=9),
@@ -61,7 +61,7 @@ def _rows(
 
     The hours of all work are far fewer rows than those of all calls, but know no models and no names.
     """
-    if source.table == "events" or params.text("model") is not None or params.text("name") is not None:
+    if not source.stem or params.text("model") is not None or params.text("name") is not None:
         rows = source.grouped(db, "model, agent_id, task_type, project")
         return rows, rows
     spending = [{**row, "calls": row["llm_calls"]} for row in work if row["llm_calls"]]
@@ -107,7 +107,7 @@ def timeseries(db: Reader, world: str, params: Params) -> dict[str, Any]:
     for row in source.over_time(db, column, window.interval_us):
         parts = buckets.setdefault(row["bucket"] * window.interval_us, {})
         parts.setdefault(row[column] or "", Spent()).add(row)
-    window = window._replace(start_us=source.since_us)
+    window = window._replace(start_us=source.window.start_us)
     shown = [_bucket(start, buckets.get(start, {})) for start in window.starts]
     return {**window.to_json(), "group_by": params.choice("group_by", _GROUPS, "model"), "data": shown}
 
@@ -149,7 +149,7 @@ def llm_calls(db: Reader, world: str, params: Params) -> dict[str, Any]:
     if params.text("task_id") is None:
         source = source_of(db, world, params, params.window())
     else:
-        source = Source("events", "ts_us", _single(world, params), SINGLE_SUMS, 0, 1)
+        source = Source(_single(world, params), params, params.window())
     total = Spent()
     for row in source.grouped(db, "model"):
         total.add(row)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from hiveloop.board.model import EVENT_TYPES, SEVERITIES
@@ -18,6 +19,9 @@ _STRETCH = 5_000
 _FREQUENT = frozenset(("custom", "heartbeat"))
 _RARE = "event_type <> 'custom' AND event_type <> 'heartbeat'"
 """What the index by event type covers; a statement must say it to use that index."""
+_GRAVE = "severity <> 'info' AND severity <> 'debug'"
+"""What the index by severity covers."""
+_FREQUENT_SEVERITIES = frozenset(("debug", "info"))
 
 
 def events(db: Reader, world: str, params: Params) -> dict[str, Any]:
@@ -70,21 +74,32 @@ def _leaves_heartbeats_out(params: Params) -> bool:
 
 
 def _branches(params: Params) -> list[tuple[str, tuple[str, ...]]]:
-    """Conditions of which each has an index, one for each kind and type that was asked for.
+    """Conditions of which each has an index, one for each severity, kind or type that was asked for.
 
     One statement with ``IN`` would read and sort all events of these kinds.
     """
     types, kinds = params.csv("event_type", EVENT_TYPES), params.csv("payload_kind")
+    severities = params.csv("severity", SEVERITIES)
+    among = [("event_type", types), ("kind", kinds)]
+    if severities and not _FREQUENT_SEVERITIES & set(severities):
+        return [_branch("severity", one, _GRAVE, among) for one in dict.fromkeys(severities)]
     if kinds:
-        typed = f" AND event_type IN ({', '.join('?' * len(types))})" if types else ""
-        return [(f"kind = ?{typed}", (kind, *types)) for kind in dict.fromkeys(kinds)]
+        return [_branch("kind", one, "", among[:1]) for one in dict.fromkeys(kinds)]
     if not types:
         return [("", ())]
-    return [_of_type(name) for name in dict.fromkeys(types)]
+    return [_branch("event_type", one, "" if one in _FREQUENT else _RARE) for one in dict.fromkeys(types)]
 
 
-def _of_type(name: str) -> tuple[str, tuple[str, ...]]:
-    return ("event_type = ?" if name in _FREQUENT else f"event_type = ? AND {_RARE}", (name,))
+def _branch(
+    column: str, value: str, covered: str, among: Sequence[tuple[str, Sequence[str]]] = ()
+) -> tuple[str, tuple[str, ...]]:
+    """A condition that an index covers, and others beside it."""
+    parts, args = [f"{column} = ?", *filter(None, [covered])], [value]
+    for name, values in among:
+        if values:
+            parts.append(f"{name} IN ({', '.join('?' * len(values))})")
+            args += values
+    return " AND ".join(parts), tuple(args)
 
 
 def _newest(

@@ -11,11 +11,11 @@ from typing import Any
 
 from hiveloop.board.store.protocol import Reader
 
-from ._calls import HOURLY_SUMS, Spent
+from ._calls import CALL_SUMS, CALL_USED, Spent
 from ._clock import HOUR, SECOND, iso
 from ._detectors import Facts, detect, health
 from ._percentiles import Histogram, histograms
-from ._rollups import measures
+from ._rollups import Rows, hourly_rows, measures
 from ._samples import compactions, compositions, corrections, error_contexts, newest, retry_reasons
 from ._sql import Where, dollars, sums
 from ._status import statuses
@@ -59,6 +59,7 @@ _WORK = (
     "cost_nano",
     "est_nano",
 )
+_TIMED = ("duration_ms", "timed")
 _CALLS = 10
 _TASKS = 5
 _LAST_TURN = 50
@@ -112,11 +113,11 @@ def _sampled(db: Reader, world: str, params: Params, window: Window, kind: str) 
     return newest(db, world, params, window, "kind = ?", kind)
 
 
-def _hourly(world: str, params: Params, window: Window, *columns: str) -> Where:
-    """Conditions on a table of hours, by those of its columns that a request may name."""
+def _hourly(stem: str, world: str, params: Params, window: Window, *columns: str, **equal: str) -> Rows:
+    """Rows of tables of hours, by those of its columns that a request may name, and others."""
     given = {"agent_id": "agent_id", "project": "project_id", "environment": "environment", "model": "model"}
-    where = Where(world).between("hour_us", window.start_us, window.end_us)
-    return where.equal(**{column: params.text(given[column]) for column in columns})
+    where = Where(world).equal(**equal, **{column: params.text(given[column]) for column in columns})
+    return hourly_rows(stem, where, params, window)
 
 
 def _judged(sample: int, minimum: int, figures: Callable[[], dict[str, Any]]) -> dict[str, Any]:
@@ -138,12 +139,12 @@ def _judged(sample: int, minimum: int, figures: Callable[[], dict[str, Any]]) ->
 
 def _meta(db: Reader, world: str, params: Params, window: Window) -> list[dict[str, Any]]:
     """What metadata tells, by model."""
-    where = _hourly(world, params, window, "agent_id", "project", "environment", "model")
+    rows = _hourly("llm_meta", world, params, window, "agent_id", "project", "environment", "model")
     sql = (
-        f"SELECT model, {sums(_META)}, COALESCE(MAX(context_max), 0) AS context_max FROM llm_meta_1h"
-        f" WHERE {where} GROUP BY model ORDER BY model"
+        f"SELECT model, {sums(_META)}, COALESCE(MAX(context_max), 0) AS context_max"
+        f" FROM {rows.of(('model', *_META, 'context_max'))} GROUP BY model ORDER BY model"
     )
-    return db.rows(sql, where.args)
+    return db.rows(sql, rows.args)
 
 
 def _total(rows: list[dict[str, Any]], name: str) -> int:
@@ -178,9 +179,10 @@ def _cache(rows: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _by_property(db: Reader, world: str, params: Params, window: Window, name: str) -> list[dict[str, Any]]:
-    where = _hourly(world, params, window, "agent_id").equal(property=name)
-    columns = sums(("calls", "tokens_in", "tokens_out", "cost_nano", "est_nano"))
-    return db.rows(f"SELECT value, {columns} FROM llm_by_1h WHERE {where} GROUP BY value", where.args)
+    rows = _hourly("llm_by", world, params, window, "agent_id", property=name)
+    names = ("calls", "tokens_in", "tokens_out", "cost_nano", "est_nano")
+    sql = f"SELECT value, {sums(names)} FROM {rows.of(('value', *names))} GROUP BY value"
+    return db.rows(sql, rows.args)
 
 
 def _turns(db: Reader, world: str, params: Params, window: Window) -> dict[str, Any]:
@@ -346,14 +348,20 @@ def _anomalies(db: Reader, world: str, params: Params, window: Window) -> dict[s
 # -- tables ---------------------------------------------------------------------------------------
 
 
-def _timed(row: dict[str, Any], histogram: Histogram | None, scoped: bool) -> dict[str, Any]:
+def _timed(row: dict[str, Any], histogram: Histogram | None) -> dict[str, Any]:
     """Durations; percentiles only when all agents are meant, as histograms are not kept for each."""
-    spread = (Histogram() if scoped or histogram is None else histogram).to_json()
+    spread = (histogram or Histogram()).to_json()
     return {
         "avg_duration_ms": ratio(row["duration_ms"], row["timed"], digits=0),
         "slowest_ms": row["slowest_ms"],
         **spread,
     }
+
+
+def _histograms(db: Reader, world: str, params: Params, window: Window, subject: str) -> dict[str, Histogram]:
+    if _is_scoped(params):
+        return {}
+    return histograms(db, _hourly("durations", world, params, window, subject=subject))
 
 
 def _is_scoped(params: Params) -> bool:
@@ -362,39 +370,40 @@ def _is_scoped(params: Params) -> bool:
 
 def _prompts(db: Reader, world: str, params: Params, window: Window) -> list[dict[str, Any]]:
     """LLM calls by name: how many, how long, how dear."""
-    where = _hourly(world, params, window, "agent_id", "project", "environment", "model")
+    rows = _hourly("calls", world, params, window, "agent_id", "project", "environment", "model")
     sql = (
-        f"SELECT name, {HOURLY_SUMS}, {sums(('duration_ms', 'timed'))}, MAX(slowest_ms) AS slowest_ms"
-        f" FROM calls_1h WHERE {where} GROUP BY name"
+        f"SELECT name, {CALL_SUMS}, {sums(_TIMED)}, MAX(slowest_ms) AS slowest_ms"
+        f" FROM {rows.of(('name', *CALL_USED, *_TIMED, 'slowest_ms'))} GROUP BY name"
         " ORDER BY SUM(cost_nano + est_nano) DESC, SUM(calls) DESC, name LIMIT 100"
     )
-    spread = histograms(db, world, "call", window.start_us, window.end_us)
+    spread = _histograms(db, world, params, window, "call")
     shown: list[dict[str, Any]] = []
-    for row in db.rows(sql, where.args):
+    for row in db.rows(sql, rows.args):
         spent = Spent()
         spent.add(row)
-        timed = _timed(row, spread.get(str(row["name"])), _is_scoped(params))
+        timed = _timed(row, spread.get(str(row["name"])))
         shown.append({"name": row["name"] or None, **spent.to_json(), **timed})
     return shown
 
 
 def _tools(db: Reader, world: str, params: Params, window: Window) -> list[dict[str, Any]]:
     """Actions by name: how often, how well, how long."""
-    where = _hourly(world, params, window, "agent_id", "project", "environment")
-    columns = sums(("actions", "failed", "duration_ms", "timed"))
+    found = _hourly("actions", world, params, window, "agent_id", "project", "environment")
+    columns = ("actions", "failed", *_TIMED)
     sql = (
-        f"SELECT name, {columns}, MAX(slowest_ms) AS slowest_ms FROM actions_1h"
-        f" WHERE {where} GROUP BY name ORDER BY SUM(actions) DESC, name LIMIT 100"
+        f"SELECT name, {sums(columns)}, MAX(slowest_ms) AS slowest_ms"
+        f" FROM {found.of(('name', *columns, 'slowest_ms'))}"
+        " GROUP BY name ORDER BY SUM(actions) DESC, name LIMIT 100"
     )
-    spread = histograms(db, world, "action", window.start_us, window.end_us)
-    rows: list[dict[str, Any]] = db.rows(sql, where.args)
+    spread = _histograms(db, world, params, window, "action")
+    rows: list[dict[str, Any]] = db.rows(sql, found.args)
     return [
         {
             "name": row["name"] or None,
             "count": row["actions"],
             "failed": row["failed"],
             "success_rate": ratio(row["actions"] - row["failed"], row["actions"], 100, 2),
-            **_timed(row, spread.get(str(row["name"])), _is_scoped(params)),
+            **_timed(row, spread.get(str(row["name"]))),
         }
         for row in rows
     ]
@@ -428,14 +437,14 @@ def _work(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def _models(db: Reader, world: str, params: Params, window: Window) -> list[dict[str, Any]]:
-    where = _hourly(world, params, window, "agent_id", "project", "environment", "model")
+    rows = _hourly("models", world, params, window, "agent_id", "project", "environment", "model")
     sql = (
-        f"SELECT model, {HOURLY_SUMS}, {sums(('duration_ms', 'timed'))} FROM calls_1h WHERE {where}"
+        f"SELECT model, {CALL_SUMS}, {sums(_TIMED)} FROM {rows.of(('model', *CALL_USED, *_TIMED))}"
         " GROUP BY model ORDER BY SUM(cost_nano + est_nano) DESC, SUM(calls) DESC, model LIMIT 100"
     )
     shown: list[dict[str, Any]] = []
-    rows: list[dict[str, Any]] = db.rows(sql, where.args)
-    for row in rows:
+    found: list[dict[str, Any]] = db.rows(sql, rows.args)
+    for row in found:
         spent = Spent()
         spent.add(row)
         average = ratio(row["duration_ms"], row["timed"], digits=0)

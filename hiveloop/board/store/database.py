@@ -42,6 +42,10 @@ class Database(Protocol):
         """Run a statement for every row of arguments."""
         ...
 
+    def columns(self, table: str) -> list[str]:
+        """Return the names of a table's columns but for computed ones; none when there is no such table."""
+        ...
+
     def announce(self, after_seq: int, last_seq: int) -> None:
         """Tell other processes, when the transaction commits, of events after one number up to another."""
         ...

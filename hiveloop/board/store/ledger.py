@@ -8,8 +8,9 @@ from typing import Any
 import msgspec
 
 from hiveloop.board.folding.approvals import Approval, paired
-from hiveloop.board.folding.changes import Changes, Scope
+from hiveloop.board.folding.changes import Changes, Scope, corrections
 from hiveloop.board.folding.facts import Facts, read
+from hiveloop.board.folding.rows import Contributions
 from hiveloop.board.model import NewEvent, Profile, StoredEvent
 from hiveloop.board.prices import Price, PriceTable, list_prices
 
@@ -156,12 +157,20 @@ class Ledger:
         changes = Changes(self.names.counted)
         for world, facts in events:
             changes.fold(world, facts, rolled=facts.event.ts_us >= rolled_from_us)
-        for table in changes.tables():
-            if table.rows:
-                self.db.many(upsert(table.table.name), table.merged())
+        self._merge(changes.tables())
         rows = [msgspec.structs.astuple(approval) for approval in changes.approvals]
         self.db.many(insert("approvals", "world, event_id"), rows)
         self._decide(changes)
+
+    def correct(self, calls: Sequence[tuple[str, Facts, Facts]], *, tasks: bool = True) -> None:
+        """Bring other estimates of LLM calls into the tables; see `corrections`."""
+        self.names.admit((world, after) for world, _, after in calls)
+        self._merge(corrections(calls, self.names.counted, tasks=tasks))
+
+    def _merge(self, tables: Sequence[Contributions]) -> None:
+        for table in tables:
+            if table.rows:
+                self.db.many(upsert(table.table.name), table.merged())
 
     def _decide(self, changes: Changes) -> None:
         """Find open approvals again for all runs where that may have changed."""

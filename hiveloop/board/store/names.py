@@ -12,9 +12,10 @@ from bisect import insort
 from collections.abc import Iterable
 
 from hiveloop.board.folding.facts import Facts
-from hiveloop.board.folding.rollups import DAY_US, day_of, names_in
+from hiveloop.board.folding.rollups import day_of, names_in
 
 from .database import Database
+from .schema import DAY_US, TABLES
 from .statements import insert, move_name
 
 __all__ = ["MOST_NAMES", "OTHER", "Names"]
@@ -24,24 +25,18 @@ OTHER = "(other)"
 
 _Subject = tuple[str, int, str]
 """World, start of the day, subject."""
-_USES: dict[str, tuple[tuple[str, str, str, str], ...]] = {
-    "model": (("calls_1h", "model", "hour_us", ""), ("llm_meta_1h", "model", "hour_us", "")),
-    "call": (
-        ("calls_1h", "name", "hour_us", ""),
-        ("durations_1h", "name", "hour_us", " AND subject = 'call'"),
-    ),
-    "action": (
-        ("actions_1h", "name", "hour_us", ""),
-        ("durations_1h", "name", "hour_us", " AND subject = 'action'"),
-    ),
+_USES: dict[str, tuple[tuple[str, str, str], ...]] = {
+    "model": (("calls", "model", ""), ("models", "model", ""), ("llm_meta", "model", "")),
+    "call": (("calls", "name", ""), ("durations", "name", " AND subject = 'call'")),
+    "action": (("actions", "name", ""), ("durations", "name", " AND subject = 'action'")),
     "task": (
-        ("roll_5m", "task_type", "bucket_us", ""),
-        ("roll_1h", "task_type", "hour_us", ""),
-        ("calls_1h", "task_type", "hour_us", ""),
-        ("durations_1h", "name", "hour_us", " AND subject = 'task'"),
+        ("roll", "task_type", ""),
+        ("calls", "task_type", ""),
+        ("models", "task_type", ""),
+        ("durations", "name", " AND subject = 'task'"),
     ),
 }
-"""Tables and columns that count by the names of a subject."""
+"""Beginnings of the names of tables, and columns of them, that count by the names of a subject."""
 _MOST_CACHED = 200
 
 
@@ -109,8 +104,10 @@ class Names:
         del kept[name]
         sql = "DELETE FROM names WHERE world = ? AND day_us = ? AND subject = ? AND rank = ?"
         self._db.run(sql, (*key, rank))
-        for table, column, time_column, match in _USES[subject]:
-            move, delete = move_name(table, column, time_column, match)
-            rows = (world, day, day + DAY_US, name)
-            self._db.run(move, (OTHER, *rows))
-            self._db.run(delete, rows)
+        rows = (world, day, day + DAY_US, name)
+        for stem, column, match in _USES[subject]:
+            for table in TABLES:
+                if table.step_us and table.name.rpartition("_")[0] == stem:
+                    move, delete = move_name(table.name, column, match)
+                    self._db.run(move, (OTHER, *rows))
+                    self._db.run(delete, rows)

@@ -7,7 +7,6 @@ and event numbers become visible in their order; each transaction tells the othe
 from __future__ import annotations
 
 import threading
-import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
@@ -20,16 +19,18 @@ from psycopg.abc import Buffer
 from psycopg.adapt import Loader
 from psycopg.rows import dict_row, tuple_row
 
+from hiveloop._guard import logger
 from hiveloop.board.model import NewEvent, Profile, StoredEvent
 
 from .ledger import Ledger, event_of
+from .migration import Tell, open_tables
 from .names import MOST_NAMES
 from .protocol import Appended, Pruned, Reader, Row, Statement, Store, StoreError, StoreFullError, Value
 from .pruning import prune
 from .readers import ReaderPool
 from .rebuild import rebuild
+from .repricing import reprice
 from .retention import Retention
-from .schema import SCHEMA_VERSION
 from .statements import Dialect
 from .writer import Writer
 
@@ -110,6 +111,13 @@ class _Connection:
         with self._db.cursor() as cursor:
             cursor.executemany(_translated(sql), rows)
 
+    def columns(self, table: str) -> list[str]:
+        sql = (
+            "SELECT column_name FROM information_schema.columns WHERE table_schema = current_schema() "
+            "AND table_name = ? AND is_generated = 'NEVER' ORDER BY ordinal_position"
+        )
+        return [str(row[0]) for row in self.rows(sql, (table,))]
+
     def announce(self, after_seq: int, last_seq: int) -> None:
         self._told = (after_seq, last_seq)
         self.own.append(self._told)  # before the commit: its notice may be here before the commit returns
@@ -174,16 +182,25 @@ class PostgresStore:
         url: ``postgresql://user:password@host/database``; libpq's environment variables count, too.
         retention: how much `prune` leaves.
         most_names: how many models, tools and calls of a day rollups tell apart; the same for all boards.
+        tell: hears what is done to the database of an older board, line by line.
 
     Raises:
         StoreError: the database cannot be reached or used, or is one of a newer board.
     """
 
-    def __init__(self, url: str, *, retention: Retention | None = None, most_names: int = MOST_NAMES) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        retention: Retention | None = None,
+        most_names: int = MOST_NAMES,
+        tell: Tell = logger.warning,
+    ) -> None:
         self._url = url
         self._retention = retention or Retention()
-        self._connection = _prepared(url)
+        self._connection = _prepared(url, tell)
         self._writer = Writer(self._connection, most_names)
+        reprice(self._writer)
         self._readers = ReaderPool(lambda: _Reader(url), (psycopg.Error,))
         self._stopping = threading.Event()
         self._listener: threading.Thread | None = None
@@ -201,7 +218,9 @@ class PostgresStore:
 
     def manage(self, sql: str, args: Sequence[Value] = ()) -> Future[int]:
         """See `Store`."""
-        return self._writer.call(lambda ledger: _managed(ledger, sql, args), forgets=True)
+        done = self._writer.call(lambda ledger: _managed(ledger, sql, args), forgets=True)
+        reprice(self._writer)
+        return done
 
     def rebuild(self) -> Future[int]:
         """See `Store`."""
@@ -277,21 +296,19 @@ class PostgresStore:
 _: type[Store] = PostgresStore
 
 
-def _prepared(url: str) -> _Connection:
-    """Connect; make the tables of an empty database, refuse those of a newer board."""
+def _prepared(url: str, tell: Tell) -> _Connection:
+    """Connect, and see to the tables."""
     try:
         connection = _Connection(url)
         connection.begin()
-        ledger = Ledger(connection)
-        if connection.rows("SELECT to_regclass('meta') IS NULL")[0][0]:
-            ledger.create(time.time_ns() // 1000)
-        version = int(ledger.meta("schema_version") or 0)
+        try:
+            open_tables(Ledger(connection), not connection.columns("meta"), tell)
+        except StoreError:
+            connection.close()
+            raise
         connection.commit()
     except psycopg.Error as error:
         raise StoreError(f"cannot use the PostgreSQL database: {error}") from error
-    if version != SCHEMA_VERSION:
-        connection.close()
-        raise StoreError(f"the database has version {version}, this board knows {SCHEMA_VERSION}")
     return connection
 
 

@@ -101,7 +101,7 @@ class Store(Protocol):
         """Run one statement on a managed table (keys, prices, projects, meta); resolves to rows changed.
 
         In the same common subset as `Reader.rows`, with ``INSERT ... ON CONFLICT``. Prices apply to events
-        stored afterwards, and to all after `rebuild`.
+        stored afterwards, and soon to all: estimates of before follow in steps between appends.
         """
         ...
 

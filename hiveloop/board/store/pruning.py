@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import Future
 
+from .ledger import Ledger
 from .protocol import Pruned
 from .retention import Retention, prune_step
 from .writer import Writer
@@ -13,24 +14,24 @@ __all__ = ["prune"]
 
 def prune(writer: Writer, keep: Retention, now_us: int) -> Future[Pruned]:
     """Queue one step after the other until nothing is left to remove."""
+    removed: list[Pruned] = []
     total: Future[Pruned] = Future()
 
-    def step(events: int, heartbeats: int) -> None:
-        writer.call(lambda ledger: prune_step(ledger, keep, now_us)).add_done_callback(
-            lambda done: follow(done, events, heartbeats)
-        )
+    def step(ledger: Ledger) -> bool:
+        found, more = prune_step(ledger, keep, now_us)
+        removed.append(found)
+        return more
 
-    def follow(done: Future[tuple[Pruned, bool]], events: int, heartbeats: int) -> None:
+    def finish(done: Future[None]) -> None:
         error = done.exception()
         if error is not None:
             total.set_exception(error)
-            return
-        removed, more = done.result()
-        events, heartbeats = events + removed.events, heartbeats + removed.heartbeats
-        if more:
-            step(events, heartbeats)
         else:
-            total.set_result(Pruned(events, heartbeats))
+            total.set_result(Pruned(*(sum(counts) for counts in zip(*map(_counts, removed), strict=True))))
 
-    step(0, 0)
+    writer.steps(step).add_done_callback(finish)
     return total
+
+
+def _counts(pruned: Pruned) -> tuple[int, int]:
+    return pruned.events, pruned.heartbeats

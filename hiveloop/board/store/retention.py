@@ -7,11 +7,12 @@ from typing import Any
 import msgspec
 
 from hiveloop._shape import is_dict
-from hiveloop.board.folding.rollups import DAY_US, FIVE_MINUTES_US, HOUR_US
+from hiveloop.board.folding.rollups import FIVE_MINUTES_US
 from hiveloop.board.model import WORLDS
 
 from .ledger import Ledger
 from .protocol import Pruned
+from .schema import DAY_US, HOUR_US, TABLES
 
 __all__ = ["Retention", "prune_step"]
 
@@ -23,24 +24,20 @@ _BEATS = "event_type = 'heartbeat' AND world = ? AND ts_us >= ? AND ts_us < ?"
 _FINE_US = 2 * DAY_US
 """How long rollups of five minutes are kept."""
 _ROW_TIMES = {
-    "agents": "last_us",
-    "tasks": "last_us",
-    "actions": "COALESCE(ended_us, started_us)",
-    "approvals": "at_us",
-    "issues": "last_us",
-    "todos": "last_us",
-    "snapshots": "at_us",
-    "plans": "created_us",
-    "plan_steps": "step_us",
-    "roll_1h": "hour_us",
-    "calls_1h": "hour_us",
-    "actions_1h": "hour_us",
-    "durations_1h": "hour_us",
-    "llm_meta_1h": "hour_us",
-    "llm_by_1h": "hour_us",
-    "names": "day_us",
+    "agents": ("last_us", 0),
+    "tasks": ("last_us", 0),
+    "actions": ("COALESCE(ended_us, started_us)", 0),
+    "approvals": ("at_us", 0),
+    "issues": ("last_us", 0),
+    "todos": ("last_us", 0),
+    "snapshots": ("at_us", 0),
+    "plans": ("created_us", 0),
+    "plan_steps": ("step_us", 0),
+    "names": ("day_us", DAY_US),  # kept a day longer than what counts by them
+    **{table.name: (table.time, table.step_us - 1) for table in TABLES if table.step_us},
 }
-"""When a folded row was last told something; plan steps without a report go with a rebuild."""
+"""When a folded row was last told something: a column, and what it tells less than that. Plan steps without
+a report go with a rebuild."""
 
 
 class Retention(msgspec.Struct, frozen=True):
@@ -83,9 +80,8 @@ def _remove_before(ledger: Ledger, cutoff_us: int) -> int:
 
 
 def _note(ledger: Ledger, cutoff_us: int) -> None:
-    """Remember from which hour on a rebuild has all events."""
-    hour = cutoff_us + -cutoff_us % HOUR_US
-    ledger.set_meta("pruned_us", str(max(hour, int(ledger.meta("pruned_us") or 0))))
+    """Remember from which time on a rebuild has all events."""
+    ledger.set_meta("pruned_us", str(max(cutoff_us, int(ledger.meta("pruned_us") or 0))))
 
 
 def _remove_oldest(ledger: Ledger) -> int:
@@ -104,9 +100,8 @@ def _forget_rows(ledger: Ledger, cutoff_us: int) -> None:
         sql = "SELECT 1 FROM roll_1h WHERE world = ? AND hour_us < ? LIMIT 1"
         if not ledger.db.rows(sql, (world, before)):
             continue
-        for table, column in _ROW_TIMES.items():
-            until = before - DAY_US if table == "names" else before
-            ledger.db.run(f"DELETE FROM {table} WHERE world = ? AND {column} < ?", (world, until))
+        for table, (column, less) in _ROW_TIMES.items():
+            ledger.db.run(f"DELETE FROM {table} WHERE world = ? AND {column} < ?", (world, before - less))
         ledger.names.forget()
 
 

@@ -13,15 +13,23 @@ Conventions, for readers of the tables:
 
 Folded tables are merged by the rule of each column, and every rule is commutative, associative and
 fed by newly stored events only. So any order of events gives the same tables, and a rebuild does too.
+
+Sums of hours have twins by six hours and by day, summed from them, so that long ranges read few rows: see
+`Table.source`. Change a table, and `SCHEMA_VERSION` goes up: older databases are folded again when they are
+opened (see store/migration.py). For that, columns and indexes of tables that are not folded are only ever
+added, at their end.
 """
 
 from __future__ import annotations
 
 from typing import Literal, NamedTuple
 
-__all__ = ["BY_NAME", "SCHEMA_VERSION", "TABLES", "Column", "Index", "Table"]
+__all__ = ["BY_NAME", "DAY_US", "HOUR_US", "SCHEMA_VERSION", "TABLES", "Column", "Index", "Table"]
 
-SCHEMA_VERSION = 1
+HOUR_US = 3_600_000_000
+DAY_US = 24 * HOUR_US
+
+SCHEMA_VERSION = 2
 
 Type = Literal["text", "int", "real"]
 Rule = Literal["key", "add", "min", "max", "first", "last", "set", "derived"]
@@ -51,18 +59,29 @@ class Index(NamedTuple):
 
 
 class Table(NamedTuple):
-    """One table."""
+    """One table.
+
+    `step_us` is set for rollups: the stretch of time of each row, which starts at the column `time`. Those
+    with a `source` hold sums of that table's rows, by fewer columns or longer stretches.
+    """
 
     name: str
     comment: str
     columns: tuple[Column, ...]
     indexes: tuple[Index, ...] = ()
     folded: bool = True
+    step_us: int = 0
+    source: str = ""
 
     @property
     def key(self) -> tuple[str, ...]:
         """Names of the primary key's columns."""
         return tuple(column.name for column in self.columns if column.rule == "key")
+
+    @property
+    def time(self) -> str:
+        """Name of the column with the start of a rollup's rows."""
+        return next(name for name in self.key if name in ("bucket_us", "hour_us"))
 
 
 def _key(name: str, comment: str, type: Type = "text") -> Column:
@@ -155,6 +174,8 @@ _EVENTS = Table(
         Index("world, task_id, run_id, ts_us", "task_id <> ''"),
         Index("world, kind, ts_us, event_id", "kind IS NOT NULL"),
         Index("world, event_type, ts_us, event_id", "event_type <> 'custom' AND event_type <> 'heartbeat'"),
+        Index("world, severity, ts_us, event_id", "severity <> 'info' AND severity <> 'debug'"),
+        Index("world, correlation_id, ts_us, event_id", "correlation_id IS NOT NULL"),
     ),
     folded=False,
 )
@@ -541,11 +562,14 @@ _ROLL_5M = Table(
     "roll_5m",
     "What happened in each five minutes (kept 48 hours). By an event's own time.",
     (_WORLD, _key("bucket_us", "start of the five minutes", "int"), *_PLACE, *_MEASURES),
+    step_us=HOUR_US // 12,
 )
 _ROLL_1H = Table(
     "roll_1h",
     "What happened in each hour: the same measures.",
     (_WORLD, _HOUR, *_PLACE, *_MEASURES),
+    step_us=HOUR_US,
+    source="roll_5m",
 )
 _CALLS_1H = Table(
     "calls_1h",
@@ -567,6 +591,7 @@ _CALLS_1H = Table(
         _add("timed", "calls that tell one"),
         _max("slowest_ms", "longest"),
     ),
+    step_us=HOUR_US,
 )
 _ACTIONS_1H = Table(
     "actions_1h",
@@ -584,18 +609,20 @@ _ACTIONS_1H = Table(
         _add("timed", "actions that tell one"),
         _max("slowest_ms", "longest"),
     ),
+    step_us=HOUR_US,
 )
 _DURATIONS_1H = Table(
     "durations_1h",
     "Histogram of durations, for percentiles: bucket 0 is 0 ms; bucket b > 0 ends at 2 ** (b / 8) ms.",
     (
         _WORLD,
-        _HOUR,
         _key("subject", "action, call or task"),
+        _HOUR,
         _key("name", "action or call name, task type; '(other)' beyond the day's 2000 names"),
         _key("bucket", "number", "int"),
         _add("n", "how many"),
     ),
+    step_us=HOUR_US,
 )
 _LLM_META_1H = Table(
     "llm_meta_1h",
@@ -624,15 +651,16 @@ _LLM_META_1H = Table(
         _add("truncated", "of these stopped by the length limit (max_tokens, length)"),
         _add("failed", "calls with metadata.error"),
     ),
+    step_us=HOUR_US,
 )
 _LLM_BY_1H = Table(
     "llm_by_1h",
     "LLM calls by one more property that metadata tells.",
     (
         _WORLD,
+        _key("property", "stop_reason or turn_number"),
         _HOUR,
         _AGENT,
-        _key("property", "stop_reason or turn_number"),
         _key("value", "the reason (at most 64 characters), or the turn as text; '50' is 50 and more"),
         _add("calls", "calls"),
         _add("tokens_in", "input tokens"),
@@ -640,6 +668,26 @@ _LLM_BY_1H = Table(
         _add("cost_nano", "reported cost"),
         _add("est_nano", "estimated cost"),
     ),
+    step_us=HOUR_US,
+)
+
+
+def _longer(table: Table) -> tuple[Table, ...]:
+    """A table of hours with its twins of six hours and of days."""
+    stem, tables = table.name.removesuffix("_1h"), [table]
+    for suffix, hours in (("6h", 6), ("1d", 24)):
+        comment = f"The same by {hours} hours; hour_us is the first of them."
+        twin = table._replace(name=f"{stem}_{suffix}", comment=comment, step_us=hours * HOUR_US)
+        tables.append(twin._replace(source=tables[-1].name))
+    return tuple(tables)
+
+
+_MODELS_1H = Table(
+    "models_1h",
+    "LLM calls of each hour, whatever their names: far fewer rows than calls_1h.",
+    tuple(column for column in _CALLS_1H.columns if column.name != "name"),
+    step_us=HOUR_US,
+    source="calls_1h",
 )
 _NAMES = Table(
     "names",
@@ -699,7 +747,7 @@ _PRICES = Table(
 )
 _META = Table(
     "meta",
-    "Facts about the database: schema_version, created_us, compacted_us:<world>, pruned_us.",
+    "Facts about the database: schema_version, created_us, compacted_us, pruned_us, priced, last_writer.",
     (_key("name", "name"), _set("value", "text")),
     folded=False,
 )
@@ -717,12 +765,13 @@ TABLES: tuple[Table, ...] = (
     _PLANS,
     _PLAN_STEPS,
     _ROLL_5M,
-    _ROLL_1H,
-    _CALLS_1H,
-    _ACTIONS_1H,
-    _DURATIONS_1H,
-    _LLM_META_1H,
-    _LLM_BY_1H,
+    *_longer(_ROLL_1H),
+    *_longer(_CALLS_1H),
+    *_longer(_MODELS_1H),
+    *_longer(_ACTIONS_1H),
+    *_longer(_DURATIONS_1H),
+    *_longer(_LLM_META_1H),
+    *_longer(_LLM_BY_1H),
     _NAMES,
     _PROJECTS,
     _KEYS,

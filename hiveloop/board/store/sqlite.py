@@ -5,16 +5,17 @@ from __future__ import annotations
 import os
 import shutil
 import sqlite3
-import time
 from collections.abc import Iterable, Sequence
 from concurrent.futures import Future
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
+from hiveloop._guard import logger
 from hiveloop.board.model import NewEvent
 
 from .ledger import Ledger
+from .migration import Tell, open_tables
 from .names import MOST_NAMES
 from .protocol import (
     Appended,
@@ -30,8 +31,8 @@ from .protocol import (
 from .pruning import prune
 from .readers import ReaderPool
 from .rebuild import rebuild
+from .repricing import reprice
 from .retention import Retention
-from .schema import SCHEMA_VERSION
 from .statements import Dialect
 from .writer import Writer
 
@@ -93,6 +94,9 @@ class _Connection:
 
     def many(self, sql: str, rows: Iterable[Sequence[Any]]) -> None:
         self._db.executemany(sql, rows)
+
+    def columns(self, table: str) -> list[str]:
+        return [str(row[0]) for row in self.rows("SELECT name FROM pragma_table_info(?)", (table,))]
 
     def announce(self, after_seq: int, last_seq: int) -> None:
         """Nobody else listens: one process, one file."""
@@ -156,24 +160,31 @@ class SqliteStore:
         path: the file; it and its folder are made when missing, readable by their owner only.
         retention: how much `prune` leaves.
         most_names: how many models, tools and calls of a day rollups tell apart.
+        tell: hears what is done to the file of an older board, line by line.
 
     Raises:
         StoreError: the file is no database, or one of a newer board.
     """
 
     def __init__(
-        self, path: Path | str, *, retention: Retention | None = None, most_names: int = MOST_NAMES
+        self,
+        path: Path | str,
+        *,
+        retention: Retention | None = None,
+        most_names: int = MOST_NAMES,
+        tell: Tell = logger.warning,
     ) -> None:
         self.path = Path(path)
         self._retention = retention or Retention()
         _make_private(self.path)
-        self._writer = Writer(self._connect(), most_names)
+        self._writer = Writer(self._connect(tell), most_names)
+        reprice(self._writer)
         self._readers = ReaderPool(lambda: _Reader(self.path), (sqlite3.Error,))
 
-    def _connect(self) -> _Connection:
+    def _connect(self, tell: Tell) -> _Connection:
         try:
             connection = _Connection(self.path)
-            _prepare(connection)
+            _prepare(connection, tell)
         except sqlite3.Error as error:
             raise StoreError(f"cannot open {self.path}: {error}") from error
         return connection
@@ -190,7 +201,9 @@ class SqliteStore:
 
     def manage(self, sql: str, args: Sequence[Value] = ()) -> Future[int]:
         """See `Store`."""
-        return self._writer.call(lambda ledger: ledger.db.run(sql, args), forgets=True)
+        done = self._writer.call(lambda ledger: ledger.db.run(sql, args), forgets=True)
+        reprice(self._writer)
+        return done
 
     def rebuild(self) -> Future[int]:
         """See `Store`."""
@@ -220,14 +233,11 @@ def _make_private(path: Path) -> None:
     os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
 
 
-def _prepare(connection: _Connection) -> None:
-    """Make the tables of a new file; refuse those of a newer board."""
+def _prepare(connection: _Connection, tell: Tell) -> None:
     connection.begin()
-    ledger = Ledger(connection)
-    if not connection.rows("SELECT 1 FROM sqlite_master WHERE name = 'meta'"):
-        ledger.create(time.time_ns() // 1000)
-    version = int(ledger.meta("schema_version") or 0)
-    connection.commit()
-    if version != SCHEMA_VERSION:
+    try:
+        open_tables(Ledger(connection), not connection.columns("meta"), tell)
+    except StoreError:
         connection.close()
-        raise StoreError(f"the database has version {version}, this board knows {SCHEMA_VERSION}")
+        raise
+    connection.commit()

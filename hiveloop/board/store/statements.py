@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
 from typing import Literal
 
@@ -9,7 +10,17 @@ from hiveloop.board.folding.rows import columns_of
 
 from .schema import BY_NAME, TABLES, Column, Index, Table
 
-__all__ = ["Dialect", "create_statements", "event_columns", "insert", "move_name", "upsert"]
+__all__ = [
+    "Dialect",
+    "add_columns",
+    "create_indexes",
+    "create_statements",
+    "event_columns",
+    "insert",
+    "move_name",
+    "summing",
+    "upsert",
+]
 
 Dialect = Literal["sqlite", "postgres"]
 
@@ -21,9 +32,15 @@ _TYPES: dict[Dialect, dict[str, str]] = {
 _UNIQUE = {"events": "world, event_id", "keys": "hash"}
 
 
-def create_statements(dialect: Dialect) -> list[str]:
-    """Return the statements that make an empty database."""
-    return [statement for table in TABLES for statement in (_create(table, dialect), *_indexes(table))]
+def create_statements(dialect: Dialect, tables: Sequence[Table] = TABLES) -> list[str]:
+    """Return the statements that make tables, all unless some are named, with their indexes."""
+    return [statement for table in tables for statement in (_create(table, dialect), *create_indexes(table))]
+
+
+def add_columns(table: Table, known: Sequence[str], dialect: Dialect) -> list[str]:
+    """Return the statements that add the columns that a table does not have."""
+    new = [column for column in table.columns if column.name not in known and column.rule != "derived"]
+    return [f"ALTER TABLE {table.name} ADD COLUMN {_declaration(column, dialect)}" for column in new]
 
 
 def _create(table: Table, dialect: Dialect) -> str:
@@ -51,13 +68,14 @@ def _declaration(column: Column, dialect: Dialect) -> str:
             return f"{column.name} {kind}"
 
 
-def _indexes(table: Table) -> list[str]:
+def create_indexes(table: Table) -> list[str]:
+    """Return the statements that make the indexes that a table does not have."""
     return [_index(table, number, index) for number, index in enumerate(table.indexes, 1)]
 
 
 def _index(table: Table, number: int, index: Index) -> str:
     where = f" WHERE {index.where}" if index.where else ""
-    return f"CREATE INDEX {table.name}_{number} ON {table.name} ({index.columns}){where}"
+    return f"CREATE INDEX IF NOT EXISTS {table.name}_{number} ON {table.name} ({index.columns}){where}"
 
 
 def event_columns() -> tuple[str, ...]:
@@ -108,7 +126,21 @@ def _merged(table: str, column: Column) -> str:
 
 
 @cache
-def move_name(name: str, column: str, time_column: str, match: str = "") -> tuple[str, str]:
+def summing(name: str) -> str:
+    """Return the statement that fills a table with the sums of its source before a time, its argument."""
+    table, source = BY_NAME[name], BY_NAME[BY_NAME[name].source]
+    floored = f"{source.time} / {table.step_us} * {table.step_us}"
+    keys = [floored if key == table.time else key for key in table.key]
+    sums = [f"{'SUM' if c.rule == 'add' else 'MAX'}({c.name})" for c in columns_of(table)]
+    columns = [*table.key, *(column.name for column in columns_of(table))]
+    return (
+        f"INSERT INTO {name} ({', '.join(columns)}) SELECT {', '.join([*keys, *sums])} FROM {source.name}"
+        f" WHERE {source.time} < ? GROUP BY {', '.join(map(str, range(1, len(keys) + 1)))}"
+    )
+
+
+@cache
+def move_name(name: str, column: str, match: str = "") -> tuple[str, str]:
     """Return the statements that count a day's rows of one name under another.
 
     Arguments of the first: the other name, world, start and end of the day, the name. Of the second: all
@@ -117,7 +149,7 @@ def move_name(name: str, column: str, time_column: str, match: str = "") -> tupl
     table = BY_NAME[name]
     columns = [*table.key, *(c.name for c in columns_of(table))]
     values = ", ".join("CAST(? AS TEXT)" if c == column else c for c in columns)
-    where = f"world = ? AND {time_column} >= ? AND {time_column} < ? AND {column} = ?{match}"
+    where = f"world = ? AND {table.time} >= ? AND {table.time} < ? AND {column} = ?{match}"
     move = (
         f"INSERT INTO {name} ({', '.join(columns)}) SELECT {values} FROM {name} WHERE {where} {_merge(table)}"
     )

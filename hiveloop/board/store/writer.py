@@ -71,6 +71,22 @@ class Writer:
         self._put(_Call(work, future, forgets))
         return future
 
+    def steps(self, step: Callable[[Ledger], bool]) -> Future[None]:
+        """Queue a step, and another one while it says that more is to do: appends come in between."""
+        done: Future[None] = Future()
+
+        def go_on(taken: Future[bool]) -> None:
+            error = taken.exception()
+            if error is not None:
+                done.set_exception(error)
+            elif taken.result():
+                self.call(step).add_done_callback(go_on)
+            else:
+                done.set_result(None)
+
+        self.call(step).add_done_callback(go_on)
+        return done
+
     def close(self) -> None:
         """Finish what waits, then end the thread."""
         with self._changed:
