@@ -1,6 +1,6 @@
 // One task: what it did, on one clock, and why it failed.
-import { useEffect, useRef } from "preact/hooks";
-import { count, duration, exact, money, when } from "../data/format";
+import { useEffect, useMemo, useRef } from "preact/hooks";
+import { count, duration, exact, money, percent, when } from "../data/format";
 import { onEscape } from "../data/keys";
 import { dict, dicts, list, moment, number, numberOr, text, type Dict } from "../data/read";
 import { useResource } from "../data/resource";
@@ -26,14 +26,22 @@ export function TaskPage() {
   const timeline = useResource<Dict>(path, { task_run_id: run }, { when: (event) => event.task_id === id, pauseMs: 500 });
   if (timeline.error && !timeline.data) return <Failed what={`The task ${id}`} error={timeline.error} />;
   if (!timeline.data) return <Loading />;
-  return <Shown timeline={timeline.data} />;
+  return <Shown timeline={timeline.data} reload={timeline.reload} />;
 }
 
-function Shown({ timeline }: { timeline: Dict }) {
+/** How often a task that is under way is read again, since its times grow without events. */
+const OPEN_MS = 3000;
+
+function Shown({ timeline, reload }: { timeline: Dict; reload: () => void }) {
   const task = timeline as unknown as Task;
   const isOpen = !task.completed_at;
-  const at = isOpen ? now.value : now.peek();
-  const nodes = nodesOf(timeline, at);
+  const at = isOpen ? now.value : 0;
+  const nodes = useMemo(() => nodesOf(timeline, at), [timeline, at]);
+  useEffect(() => {
+    if (!isOpen) return undefined;
+    const ticks = setInterval(() => !document.hidden && reload(), OPEN_MS);
+    return () => clearInterval(ticks);
+  }, [isOpen]);
   const start = Math.min(moment(task.started_at) ?? Infinity, ...nodes.map((node) => node.start));
   const end = Math.max(moment(task.completed_at) ?? (isOpen ? at : 0), ...nodes.map((node) => node.end));
   const origin = Number.isFinite(start) ? start : at;
@@ -43,16 +51,20 @@ function Shown({ timeline }: { timeline: Dict }) {
   const clock = { origin, from: (zoomed?.start ?? origin) - pad, to: (zoomed?.end ?? end) + pad };
   return (
     <div class="task">
-      <Header task={task} timeline={timeline} wall={end - origin} />
+      <Header task={task} timeline={timeline} wall={wallOf(timeline, end - origin)} />
       <PlanBar timeline={timeline} />
-      <Breakdown timeline={timeline} wall={end - origin} />
+      <Breakdown timeline={timeline} wall={wallOf(timeline, end - origin)} />
       <View nodes={nodes} timeline={timeline} zoomed={zoomed} />
       <div class={`task-body${selected ? " with-detail" : ""}`}>
-        {param("view") === "log" ? <Log events={list(timeline["events"]) as BoardEvent[]} /> : <Waterfall nodes={pilled(nodes, param("show") || "all")} clock={clock} />}
+        {param("view") === "log" ? <Log events={list(timeline["events"]) as BoardEvent[]} /> : <Waterfall nodes={pilled(nodes, shownPill())} clock={clock} folds={shownPill() === "all"} />}
         {selected && <Detail node={selected} origin={origin} before={beforeOf(selected, timeline)} />}
       </div>
     </div>
   );
+}
+
+function shownPill(): string {
+  return param("show") || "all";
 }
 
 /** The node of the address; on arrival at a failed task without one, what failed. */
@@ -68,7 +80,6 @@ function useSelection(nodes: Node[], timeline: Dict, isOpen: boolean): Node | un
   }, [nodes.length]);
   useEffect(() => {
     if (!wanted) return undefined;
-    document.querySelector(".node.selected")?.scrollIntoView({ block: "nearest" });
     return onEscape(() => change({ node: null }));
   }, [wanted]);
   return nodes.find((node) => node.id === wanted) ?? byEvent(nodes, wanted);
@@ -101,7 +112,7 @@ function Header({ task, timeline, wall }: { task: Task; timeline: Dict; wall: nu
         <Copy value={location.href} label="Copy link" />
       </div>
       <ul class="figures">
-        <Figure label="Duration" value={duration(task.duration_ms ?? wall)} />
+        <Figure label="Duration" value={duration(wall)} title="From its first event to its last" />
         <Figure label="Started" value={when(task.started_at)} title={exact(task.started_at)} />
         <Figure label="LLM calls" value={count(numberOr(task.llm_call_count, 0))} />
         <Figure label="Tokens" value={`${count(numberOr(task.total_tokens_in, 0))} in / ${count(numberOr(task.total_tokens_out, 0))} out`} />
@@ -135,6 +146,11 @@ function Figure({ label, value, title, tone }: { label: string; value: string; t
   );
 }
 
+/** Wall time: as the board counted it, so that the parts below add up to it. */
+function wallOf(timeline: Dict, otherwise: number): number {
+  return number(dict(timeline["breakdown"])["wall_ms"]) ?? otherwise;
+}
+
 const PARTS = [
   ["llm_ms", "LLM", "llm"],
   ["tools_ms", "Tools", "work"],
@@ -145,39 +161,38 @@ const PARTS = [
 /** Where the wall time went; the parts add up to it. */
 function Breakdown({ timeline, wall }: { timeline: Dict; wall: number }) {
   const told = dict(timeline["breakdown"]);
-  const total = number(told["wall_ms"]) ?? wall;
   const parts = PARTS.map(([name, label, tone]) => ({ label, tone, ms: numberOr(told[name], 0) })).filter((part) => part.ms > 0);
-  if (parts.length === 0 || total <= 0) return null;
+  if (parts.length === 0 || wall <= 0) return null;
   return (
     <section class="breakdown" aria-label="Where the time went">
       <div class="breakdown-bar" aria-hidden="true">
         {parts.map(({ label, tone, ms }) => (
-          <i key={label} class={`fill-${tone}`} style={{ width: `${(ms / total) * 100}%` }} />
+          <i key={label} class={`fill-${tone}`} style={{ width: `${(ms / wall) * 100}%` }} />
         ))}
       </div>
       <ul>
         {parts.map(({ label, tone, ms }) => (
           <li key={label}>
-            <i class={`swatch fill-${tone}`} /> {label} <b>{duration(ms)}</b> <span class="muted">{Math.round((ms / total) * 100)} %</span>
+            <i class={`swatch fill-${tone}`} /> {label} <b>{duration(ms)}</b> <span class="muted">{percent((ms / wall) * 100)}</span>
           </li>
         ))}
         <li class="muted">
-          Total <b>{duration(total)}</b>
+          Total <b>{duration(wall)}</b>
         </li>
       </ul>
     </section>
   );
 }
 
-function View({ nodes, timeline, zoomed }: { nodes: Node[]; timeline: Dict; zoomed: Node | undefined }) {
+const PILL_TITLES: Record<string, string> = {
+  "critical path": "What the end waited for: only shortening these ends it sooner",
+  errors: "What failed",
+  slowest: "The ten that took longest, the longest first",
+};
+
+function View({ nodes, timeline, zoomed }: { nodes: readonly Node[]; timeline: Dict; zoomed: Node | undefined }) {
   const view = param("view") || "waterfall";
-  const show = param("show") || "all";
-  const failures = nodes.filter((node) => node.failed);
-  const at = failures.findIndex((node) => node.id === param("node"));
-  const step = (by: number) => {
-    const next = failures[(at + by + failures.length) % failures.length];
-    if (next) change({ node: next.id, show: null });
-  };
+  const show = shownPill();
   return (
     <div class="view-bar">
       <div class="segments" role="group" aria-label="View">
@@ -190,25 +205,13 @@ function View({ nodes, timeline, zoomed }: { nodes: Node[]; timeline: Dict; zoom
       {view === "waterfall" && (
         <div class="filters" role="group" aria-label="Nodes">
           {PILLS.map((pill) => (
-            <button key={pill} type="button" class="filter" aria-pressed={show === pill} onClick={() => change({ show: pill === "all" ? null : pill })}>
+            <button key={pill} type="button" class="filter" aria-pressed={show === pill} title={PILL_TITLES[pill]} onClick={() => change({ show: pill === "all" ? null : pill })}>
               {pill} <span class="muted">{pilled(nodes, pill).length}</span>
             </button>
           ))}
         </div>
       )}
-      {failures.length > 0 && (
-        <span class="stepper">
-          <button type="button" class="quiet square" data-previous aria-label="Previous failure" onClick={() => step(at < 0 ? 0 : -1)}>
-            <Icon name="left" />
-          </button>
-          <span class="tone-fail">
-            {failures.length} failed
-          </span>
-          <button type="button" class="quiet square" data-next aria-label="Next failure" onClick={() => step(1)}>
-            <Icon name="right" />
-          </button>
-        </span>
-      )}
+      {view === "waterfall" && <Stepper nodes={pilled(nodes, show === "all" ? "errors" : show)} what={show === "all" ? "failed" : ""} />}
       <span class="grow" />
       {zoomed && (
         <button type="button" class="chip" onClick={() => change({ zoom: null })}>
@@ -216,6 +219,29 @@ function View({ nodes, timeline, zoomed }: { nodes: Node[]; timeline: Dict; zoom
         </button>
       )}
     </div>
+  );
+}
+
+/** One after the other of what a pill shows, or of what failed. */
+function Stepper({ nodes, what }: { nodes: readonly Node[]; what: string }) {
+  if (nodes.length === 0) return null;
+  const at = nodes.findIndex((node) => node.id === param("node"));
+  const step = (by: number) => {
+    const next = nodes[at < 0 ? (by > 0 ? 0 : nodes.length - 1) : (at + by + nodes.length) % nodes.length];
+    if (next) change({ node: next.id });
+  };
+  return (
+    <span class="stepper">
+      <button type="button" class="quiet square" data-previous aria-label="Previous match" title="Previous (N)" onClick={() => step(-1)}>
+        <Icon name="left" />
+      </button>
+      <span class={what ? "tone-fail" : undefined} role="status">
+        {[at >= 0 && `${at + 1} of`, nodes.length, what || (at < 0 && (nodes.length === 1 ? "match" : "matches"))].filter(Boolean).join(" ")}
+      </span>
+      <button type="button" class="quiet square" data-next aria-label="Next match" title="Next (n)" onClick={() => step(1)}>
+        <Icon name="right" />
+      </button>
+    </span>
   );
 }
 

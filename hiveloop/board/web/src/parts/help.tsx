@@ -7,7 +7,7 @@ const KEYS: readonly (readonly [string, string])[] = [
   ["Esc", "close, clear, go back"],
   ["/", "search"],
   ["p", "pause the live stream, go on"],
-  ["n / N", "next, previous failure in a task"],
+  ["n / N", "next, previous match in a task, else failure"],
   ["g f", "Fleet"],
   ["g p", "Pipeline"],
   ["g c", "Costs"],

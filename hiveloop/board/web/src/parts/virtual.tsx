@@ -13,11 +13,13 @@ interface Props<T> {
   label: string;
   role?: JSX.HTMLAttributes["role"];
   onScroll?: (atTop: boolean) => void;
+  /** Index of a row to bring into sight when it changes; none when negative. */
+  shows?: number;
   row: (item: T, index: number) => ComponentChildren;
 }
 
 /** Rows of one height; the element scrolls by itself and is a list for the keyboard. */
-export function VirtualList<T>({ items, rowHeight, label, row, onScroll, role = "list", ...rest }: Props<T>) {
+export function VirtualList<T>({ items, rowHeight, label, row, onScroll, shows = -1, role = "list", ...rest }: Props<T>) {
   const box = useRef<HTMLDivElement>(null);
   const view = useSignal({ top: 0, height: 800 });
   const measure = () => {
@@ -32,6 +34,13 @@ export function VirtualList<T>({ items, rowHeight, label, row, onScroll, role = 
     if (box.current) observer.observe(box.current);
     return () => observer.disconnect();
   }, []);
+  useLayoutEffect(() => {
+    const element = box.current;
+    if (!element || shows < 0) return;
+    const [top, bottom] = [shows * rowHeight, (shows + 1) * rowHeight];
+    const isInSight = top >= element.scrollTop && bottom <= element.scrollTop + element.clientHeight;
+    if (!isInSight) element.scrollTop = Math.max(0, top - element.clientHeight / 3);
+  }, [shows]);
   const whole = items.length <= ALL_BELOW;
   const first = whole ? 0 : Math.max(0, Math.floor(view.value.top / rowHeight) - BEYOND);
   const last = whole ? items.length : Math.ceil((view.value.top + view.value.height) / rowHeight) + BEYOND;

@@ -62,7 +62,7 @@ function nodeOf(raw: Dict, end: number, isOver: boolean): Node {
     id: text(raw["node_id"]),
     kind,
     sort: kind.startsWith("plan_") ? "plan" : kind === "issue" ? "issue" : sort,
-    name: firstText(raw["name"], kind),
+    name: [firstText(raw["name"], kind), kind === "approval_received" ? text(decisionOf(raw)) : ""].filter(Boolean).join(" · "),
     status,
     failed: status === "failure" || status === "failed" || kind === "task_failed",
     open,
@@ -80,6 +80,11 @@ function nodeOf(raw: Dict, end: number, isOver: boolean): Node {
     order: Infinity,
     hasChildren: false,
   };
+}
+
+function decisionOf(raw: Dict): unknown {
+  const payload = dict(raw["payload"]);
+  return dict(payload["data"])["decision"] ?? payload["decision"];
 }
 
 /** An approval is waited for until it is received: the request becomes a bar. */
@@ -100,7 +105,9 @@ function nested(nodes: Node[]): Node[] {
   const children = new Map<string, Node[]>();
   for (const node of nodes) {
     const holder = node.parentId && node.parentId !== node.actionId && actions.has(node.parentId) ? node.parentId : "";
-    children.set(holder, [...(children.get(holder) ?? []), node]);
+    const beside = children.get(holder);
+    if (beside) beside.push(node);
+    else children.set(holder, [node]);
   }
   const rows: Node[] = [];
   const seen = new Set<Node>();
@@ -151,19 +158,104 @@ export function lookOf(node: Node): { icon: string; tone: Tone; word: string } {
   return { ...look, icon: EVENT_ICONS[node.kind] ?? look.icon };
 }
 
-export const PILLS = ["all", "errors", "llm", "tools", "slow"] as const;
+export const PILLS = ["all", "critical path", "errors", "llm", "tools", "slowest"] as const;
+const MOST_SLOW = 10;
+/** Times are told in whole milliseconds, so what ended together may seem not to. */
+const ROUNDING_MS = 1;
 
 export function pilled(nodes: readonly Node[], pill: string): readonly Node[] {
   switch (pill) {
+    case "critical path":
+      return criticalPath(nodes);
     case "errors":
-      return nodes.filter((node) => node.failed || node.sort === "retry" || node.sort === "issue");
+      return nodes.filter((node) => node.failed);
     case "llm":
       return nodes.filter((node) => node.sort === "llm");
     case "tools":
       return nodes.filter((node) => node.sort === "tool");
-    case "slow":
-      return [...nodes].filter((node) => node.duration !== null && !node.hasChildren).sort((a, b) => (b.duration ?? 0) - (a.duration ?? 0)).slice(0, 10);
+    case "slowest":
+      return nodes
+        .filter((node) => node.duration !== null && !node.hasChildren)
+        .sort((a, b) => (b.duration ?? 0) - (a.duration ?? 0))
+        .slice(0, MOST_SLOW);
     default:
       return nodes;
   }
+}
+
+/** How many nodes from `at` on are that node and what is in it. */
+function subtree(nodes: readonly Node[], at: number): number {
+  const depth = nodes[at]?.depth ?? 0;
+  let end = at + 1;
+  while (end < nodes.length && (nodes[end]?.depth ?? 0) > depth) end++;
+  return end - at;
+}
+
+/**
+ * What the end waited for: of all that took time the one that ended last, then the one that ended last
+ * before that began, and so on, within each of them as well. Shortening anything else ends nothing sooner.
+ */
+function criticalPath(nodes: readonly Node[]): readonly Node[] {
+  const path = new Set<Node>();
+  const walk = (from: number, to: number, until: number): void => {
+    const beside: number[] = [];
+    for (let at = from; at < to; at += subtree(nodes, at)) if (!nodes[at]?.isMark) beside.push(at);
+    beside.sort((a, b) => (nodes[b]?.end ?? 0) - (nodes[a]?.end ?? 0));
+    let cursor = until;
+    for (const at of beside) {
+      const node = nodes[at];
+      if (!node || node.end > cursor + ROUNDING_MS) continue;
+      path.add(node);
+      walk(at + 1, at + subtree(nodes, at), node.end);
+      cursor = Math.min(cursor, node.start);
+    }
+  };
+  walk(0, nodes.length, Infinity);
+  return nodes.filter((node) => path.has(node));
+}
+
+/** One row of the waterfall: a node, or several alike that came one after the other. */
+export interface Row {
+  node: Node;
+  /** The nodes it stands for, when it is several. */
+  several: readonly Node[];
+  isOpen: boolean;
+}
+
+const ALIKE = 3;
+
+/** Rows in which three or more of the same name in a row are one, but never what failed. */
+export function rowsOf(nodes: readonly Node[], isOpen: (id: string, members: readonly Node[]) => boolean): Row[] {
+  const rows: Row[] = [];
+  for (let at = 0; at < nodes.length; ) {
+    const [ends, several] = alike(nodes, at);
+    const node = nodes[at] as Node;
+    if (several.length < ALIKE) {
+      rows.push({ node, several: [], isOpen: true });
+      at += 1;
+      continue;
+    }
+    const members = nodes.slice(at, ends);
+    const open = isOpen(node.id, members);
+    rows.push({ node, several, isOpen: open });
+    if (open) rows.push(...members.map((member) => ({ node: { ...member, depth: member.depth + 1 }, several: [], isOpen: true })));
+    at = ends;
+  }
+  return rows;
+}
+
+/** Where the nodes end that are beside each other from `at` on and alike, and which they are. */
+function alike(nodes: readonly Node[], at: number): [number, Node[]] {
+  const first = nodes[at];
+  const several: Node[] = [];
+  let end = at;
+  while (first && end < nodes.length) {
+    const node = nodes[end] as Node;
+    const size = subtree(nodes, end);
+    const isLike = node.depth === first.depth && node.sort === first.sort && node.name === first.name && (node.sort === "tool" || node.sort === "llm");
+    if (!isLike || nodes.slice(end, end + size).some((one) => one.failed)) break;
+    several.push(node);
+    end += size;
+  }
+  return [end, several];
 }

@@ -5,7 +5,7 @@ import { change, here, param } from "../../data/router";
 import { Icon } from "../../parts/icon";
 import { Nothing } from "../../parts/panel";
 import { VirtualList } from "../../parts/virtual";
-import { lookOf, type Node } from "./model";
+import { lookOf, rowsOf, type Node, type Row } from "./model";
 
 export const ROW = 30;
 
@@ -30,13 +30,27 @@ function share(at: number, { from, to }: Clock): number {
   return Math.min(1, Math.max(0, (at - from) / Math.max(1, to - from)));
 }
 
-export function Waterfall({ nodes, clock }: { nodes: readonly Node[]; clock: Clock }) {
+interface Props {
+  nodes: readonly Node[];
+  clock: Clock;
+  /** Whether nodes that are alike may be one row. */
+  folds: boolean;
+}
+
+export function Waterfall({ nodes, clock, folds }: Props) {
   const selected = param("node");
+  const opened = param("open").split(" ");
   const marks = ticks(clock);
+  const holds = (members: readonly Node[]) => members.some((node) => node.id === selected);
+  const rows = rowsOf(folds ? nodes : [], (id, members) => opened.includes(id) || holds(members));
+  if (!folds) rows.push(...nodes.map((node) => ({ node, several: [], isOpen: true })));
+  const at = rows.findIndex((row) => row.node.id === selected && row.several.length === 0);
   return (
     <div class="waterfall">
       <div class="axis" aria-hidden="true">
-        <span class="axis-label">{nodes.length} nodes</span>
+        <span class="axis-label">
+          {nodes.length} {nodes.length === 1 ? "node" : "nodes"}
+        </span>
         <div class="axis-track">
           {marks.map((at) => (
             <span key={at} class="tick" style={{ left: `${share(clock.origin + at, clock) * 100}%` }}>
@@ -48,10 +62,68 @@ export function Waterfall({ nodes, clock }: { nodes: readonly Node[]; clock: Clo
       {nodes.length === 0 ? (
         <Nothing>No node of this kind.</Nothing>
       ) : (
-        <VirtualList items={nodes} rowHeight={ROW} label="Waterfall" row={(node) => <Bar key={node.id} node={node} clock={clock} marks={marks} selected={selected === node.id} />} />
+        <VirtualList
+          items={rows}
+          rowHeight={ROW}
+          label="Waterfall"
+          shows={at}
+          row={(row) =>
+            row.several.length ? (
+              <Several key={`several ${row.node.id}`} row={row} clock={clock} marks={marks} />
+            ) : (
+              <Bar key={row.node.id} node={row.node} clock={clock} marks={marks} selected={selected === row.node.id} />
+            )
+          }
+        />
       )}
     </div>
   );
+}
+
+/** Nodes that are alike in one row, each with its own bar. */
+function Several({ row, clock, marks }: { row: Row; clock: Clock; marks: number[] }) {
+  const { node, several, isOpen } = row;
+  const look = lookOf(node);
+  const spent = several.reduce((sum, one) => sum + (one.duration ?? 0), 0);
+  const opened = param("open").split(" ").filter(Boolean);
+  const toggle = () => change({ open: (isOpen ? opened.filter((id) => id !== node.id) : [...opened, node.id]).join(" "), ...(isOpen ? { node: null } : {}) }, false);
+  return (
+    <div role="listitem" class={`node several tone-${look.tone}`}>
+      <button type="button" data-row aria-expanded={isOpen} aria-label={`${several.length} times ${node.name}, together ${duration(spent)}`} onClick={toggle}>
+        <span class="node-label" style={{ paddingLeft: `${10 + node.depth * 14}px` }}>
+          <Icon name={isOpen ? "down" : "right"} />
+          <span class="node-name" title={node.name}>
+            {node.name}
+          </span>
+          <b class="times">×{several.length}</b>
+        </span>
+        <span class="track">
+          <Rules clock={clock} marks={marks} />
+          {!isOpen && several.map((one) => <Piece key={one.id} node={one} clock={clock} />)}
+          <Note text={`together ${duration(spent)}`} left={share(node.start, clock)} right={share(several.at(-1)?.end ?? node.end, clock)} />
+        </span>
+      </button>
+    </div>
+  );
+}
+
+function Rules({ clock, marks }: { clock: Clock; marks: number[] }) {
+  return (
+    <>
+      {marks.map((at) => (
+        <i key={at} class="rule" style={{ left: `${share(clock.origin + at, clock) * 100}%` }} />
+      ))}
+    </>
+  );
+}
+
+/** What stands for a node on the clock. */
+function Piece({ node, clock }: { node: Node; clock: Clock }) {
+  if (node.end < clock.from || node.start > clock.to) return null;
+  const left = share(node.start, clock);
+  if (node.isMark) return <i class="diamond" style={{ left: `${left * 100}%` }} />;
+  const width = share(node.end, clock) - left;
+  return <i class={`bar${node.open ? " open" : ""}${node.hasChildren ? " holds" : ""}`} style={{ left: `${left * 100}%`, width: `max(3px, ${width * 100}%)` }} />;
 }
 
 function told(node: Node): string {
@@ -61,8 +133,6 @@ function told(node: Node): string {
 
 function Bar({ node, clock, marks, selected }: { node: Node; clock: Clock; marks: number[]; selected: boolean }) {
   const look = lookOf(node);
-  const left = share(node.start, clock);
-  const right = share(node.end, clock);
   const outside = node.end < clock.from || node.start > clock.to;
   const choose = (event: MouseEvent) => {
     event.preventDefault();
@@ -80,28 +150,28 @@ function Bar({ node, clock, marks, selected }: { node: Node; clock: Clock; marks
           {node.failed && <span class="word">failed</span>}
         </span>
         <span class="track">
-          {marks.map((at) => (
-            <i key={at} class="rule" style={{ left: `${share(clock.origin + at, clock) * 100}%` }} />
-          ))}
-          {!outside && node.isMark && <i class="diamond" style={{ left: `${left * 100}%` }} />}
-          {!outside && !node.isMark && <i class={`bar${node.open ? " open" : ""}${node.hasChildren ? " holds" : ""}`} style={{ left: `${left * 100}%`, width: `max(3px, ${(right - left) * 100}%)` }} />}
-          {!outside && <Note node={node} left={left} right={right} />}
+          <Rules clock={clock} marks={marks} />
+          <Piece node={node} clock={clock} />
+          {!outside && <Note text={figures(node)} left={share(node.start, clock)} right={share(node.isMark ? node.start : node.end, clock)} />}
         </span>
       </a>
     </div>
   );
 }
 
-/** The figures of a bar, on the side where there is room. */
-function Note({ node, left, right }: { node: Node; left: number; right: number }) {
+function figures(node: Node): string {
   const cost = number(node.llm["cost"]);
-  const parts = [node.duration === null ? "" : duration(node.duration), cost ? money(cost) : ""].filter(Boolean);
-  if (parts.length === 0) return null;
-  const end = node.isMark ? left : right;
-  const style = end < 0.78 ? { left: `calc(${end * 100}% + 8px)` } : { right: `calc(${(1 - left) * 100}% + 8px)` };
+  return [node.duration === null ? "" : duration(node.duration), cost ? money(cost) : ""].filter(Boolean).join(" · ");
+}
+
+/** The figures of a bar, on the side where there is room. */
+function Note({ text: told, left, right }: { text: string; left: number; right: number }) {
+  if (!told) return null;
+  const isInside = right >= 0.78 && left < 0.22;
+  const place = isInside ? { left: `calc(${left * 100}% + 6px)` } : right < 0.78 ? { left: `calc(${right * 100}% + 8px)` } : { right: `calc(${(1 - left) * 100}% + 8px)` };
   return (
-    <span class={`note${end >= 0.78 && left < 0.22 ? " inside" : ""}`} style={end >= 0.78 && left < 0.22 ? { left: `calc(${left * 100}% + 6px)` } : style}>
-      {parts.join(" · ")}
+    <span class={`note${isInside ? " inside" : ""}`} style={place}>
+      {told}
     </span>
   );
 }
