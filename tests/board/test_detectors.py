@@ -89,8 +89,7 @@ def test_what_was_found_is_one_sentence(change: dict[str, object], detector: str
 
 def test_too_small_a_sample_is_said_with_what_is_missing() -> None:
     told = said(NOTHING)
-    assert told["cost_spike"] == "Not enough data: 0 earlier intervals of the 5 needed."
-    assert told["truncation"] == "Not enough data: 0 LLM calls of the 20 needed."
-    one = said(NOTHING._replace(stop_calls=1))
-    assert one["truncation"] == "Not enough data: 1 LLM call of the 20 needed."
+    assert told["cost_spike"] == "Not enough data: 0 of 5 earlier intervals."
+    assert told["truncation"] == "Not enough data: 0 of 20 LLM calls."
+    assert told["stuck_fleet"] == "Not enough data: 0 of 1 agent."
     assert said(QUIET._replace(model_costs=[3]))["model_imbalance"].startswith("Not enough data: there is")

@@ -894,7 +894,7 @@ def test_insights_tell_what_metadata_says(world: World) -> None:
     assert found["prompt_bloat"]["subject"] == "history"
     assert found["truncation"]["message"] == "4 of 20 answers were cut off by the length limit, 20 %."
     assert found["prompt_bloat"]["message"] == "80 % of all prompt tokens are history."
-    assert found["cost_spike"]["message"] == "Not enough data: 0 earlier intervals of the 5 needed."
+    assert found["cost_spike"]["message"] == "Not enough data: 0 of 5 earlier intervals."
     assert found["token_waste"]["state"] == "alert"
     assert found["reported_anomalies"]["state"] == "warn"
     assert told["health"]["score"] is not None

@@ -95,7 +95,7 @@ class _Finding(NamedTuple):
     def _too_few(self) -> str:
         if self.sample >= self.minimum:
             return "Not enough data: there is nothing to compare with."
-        return f"Not enough data: {_several(self.sample, self.counted)} of the {self.minimum} needed."
+        return f"Not enough data: {self.sample:,} of {_several(self.minimum, self.counted)}."
 
 
 # -- words ------------------------------------------------------------------------------------

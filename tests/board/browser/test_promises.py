@@ -370,7 +370,7 @@ def test_insights_say_when_there_is_not_enough_data(page: Page, told: Board) -> 
     expect(panel(page, "Cache hit ratio")).to_contain_text("cache_read_input_tokens")
     expect(panel(page, "Anomalies")).to_contain_text("cycle")
     detectors = page.get_by_role("list", name="Detectors", exact=True).get_by_role("listitem")
-    expect(detectors.filter(has_text="Stuck agents")).to_contain_text("agents that are stuck")
+    expect(detectors.filter(has_text="Stuck agents")).to_contain_text("1 of 5 agents is stuck now.")
     expect(panel(page, "Tools").get_by_role("row", name=re.compile("crm_update"))).to_contain_text("2")
 
 

@@ -158,7 +158,7 @@ function Overview({ agent, id }: { agent: Agent; id: string }) {
           <Panel title="Recent tasks">
             {tasks.error && !tasks.data && <Failed what="The tasks" error={tasks.error} />}
             {!tasks.data && !tasks.error && <Loading />}
-            {tasks.data && tasks.rows.length === 0 && <NoTask id={id} />}
+            {tasks.data && tasks.rows.length === 0 && <NoTask />}
             {tasks.rows.length > 0 && <Table rows={tasks.rows} withAgent={false} />}
             <More of={tasks}>Older tasks</More>
           </Panel>
@@ -170,9 +170,9 @@ function Overview({ agent, id }: { agent: Agent; id: string }) {
   );
 }
 
-function NoTask({ id }: { id: string }) {
+function NoTask() {
   return (
-    <Teach title="No task yet" code={`agent = hb.agent(${JSON.stringify(id)})\nwith agent.task("task-1", project="demo", type="greeting") as task:\n    ...  # one piece of work`} waiting="Waiting for the first task…">
+    <Teach title="No task yet" within="task" code="...  # what your agent does" waiting="Waiting for the first task…">
       A task is one piece of work with a beginning and an end. Each becomes a row here, while it runs.
     </Teach>
   );
@@ -289,7 +289,7 @@ function LlmView({ id }: { id: string }) {
         withAgent={false}
         head={(answer) => <Sums totals={dict(answer["totals"])} />}
         empty={
-          <Teach title="No LLM call in this range" code={`task.llm_call("reason", model="gpt-4o", tokens_in=1200, tokens_out=350, cost=0.0085, duration_ms=900,\n    prompt_preview="…", response_preview="…")`} waiting="Waiting for the next call…">
+          <Teach title="No LLM call in this range" within="task" code={`task.llm_call("reason", "gpt-4o", tokens_in=1200, tokens_out=350, cost=0.0085,\n    duration_ms=900, prompt_preview="…", response_preview="…")`} waiting="Waiting for the next call…">
             One line after each call to a model: its cost, tokens and time are summed up everywhere.
           </Teach>
         }

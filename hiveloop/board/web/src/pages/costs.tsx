@@ -1,13 +1,16 @@
 // What the fleet spends: by model, agent, task type and project, down to the call.
 import type { ComponentChildren } from "preact";
-import { count, money, percent } from "../data/format";
+import { useSignal } from "@preact/signals";
+import { clock, count, money, percent, plural, when } from "../data/format";
 import { dicts, firstText, moment, number, numberOr, text, type Dict } from "../data/read";
 import { useResource } from "../data/resource";
-import { change, param } from "../data/router";
+import { change, here, param } from "../data/router";
 import { kindOf } from "../data/words";
 import { Chart, Legend, PALETTE } from "../parts/chart";
 import { Icon } from "../parts/icon";
 import { Failed, Loading, Nothing, Panel } from "../parts/panel";
+import { More } from "../parts/more";
+import { range, rangeWords } from "../parts/ranges";
 import { Teach } from "../parts/teach";
 import { Calls } from "./costs/calls";
 import { Prices } from "./costs/prices";
@@ -23,7 +26,7 @@ const DIMENSIONS = [
 ] as const;
 
 function chosen() {
-  return { range: param("range") || "24h", ...scope(), model: param("model"), agent_id: param("agent"), task_type: param("type") };
+  return { range: range(), ...scope(), model: param("model"), agent_id: param("agent"), task_type: param("type") };
 }
 
 export function CostsPage() {
@@ -41,6 +44,11 @@ export function CostsPage() {
       <Totals answer={answer} />
       {isEmpty ? <NoCalls /> : <Filled answer={answer} />}
       <Prices />
+      {!isEmpty && (
+        <Panel title="LLM calls">
+          <Calls path="/v1/cost/calls" parameters={chosen()} empty={<Nothing>No call in this range.</Nothing>} />
+        </Panel>
+      )}
     </>
   );
 }
@@ -69,17 +77,18 @@ function Totals({ answer }: { answer: Dict }) {
   const unpriced = numberOr(answer["unpriced_calls"], 0);
   return (
     <div class="metrics">
-      <Metric label="Total" tone="llm" value={`${estimated > 0 ? "~" : ""}${money(total)}`} />
+      <Metric label="Total" tone="llm" value={`${estimated > 0 ? "~" : ""}${money(total)}`} note={`the last ${rangeWords()}`} />
       <Metric label="Reported" value={money(number(answer["reported_cost"]))} note="told by agents" />
       <Metric label="Estimated" value={estimated > 0 ? `~${money(estimated)}` : money(0)} note="from the price table" />
-      <Metric label="LLM calls" value={count(number(answer["call_count"]))} note={unpriced ? `${count(unpriced)} without a price` : ""} />
-      <Metric label="Tokens in" value={count(number(answer["total_tokens_in"]))} />
-      <Metric label="Tokens out" value={count(number(answer["total_tokens_out"]))} />
+      <Metric label="LLM calls" value={count(number(answer["call_count"]))} note={unpriced ? <a href={here({ prices: "open" })}>{`${plural(unpriced, "call")} without a price`}</a> : ""} />
+      <Metric label="Tokens in" value={count(number(answer["total_tokens_in"]))} note="read by models" />
+      <Metric label="Tokens out" value={count(number(answer["total_tokens_out"]))} note="written by models" />
+      <Metric label="Per task" value={money(number(answer["cost_per_task"]))} note={number(answer["tasks"]) ? `${plural(numberOr(answer["tasks"], 0), "task")} ended` : "no task ended"} />
     </div>
   );
 }
 
-export function Metric({ label, value, note, tone }: { label: string; value: ComponentChildren; note?: string; tone?: string }) {
+export function Metric({ label, value, note, tone }: { label: string; value: ComponentChildren; note?: ComponentChildren; tone?: string }) {
   return (
     <div class={`metric${tone ? ` tone-${tone}` : ""}`}>
       <span class="muted">{label}</span>
@@ -98,9 +107,6 @@ function Filled({ answer }: { answer: Dict }) {
           <Dimension key={name} name={name} label={label} rows={dicts(answer[key])} id={id} />
         ))}
       </div>
-      <Panel title="LLM calls">
-        <Calls path="/v1/cost/calls" parameters={chosen()} empty={<Nothing>No call in this range.</Nothing>} />
-      </Panel>
     </>
   );
 }
@@ -113,19 +119,28 @@ const BY = [
 ] as const;
 const MOST_SERIES = PALETTE.length;
 
+const INTERVALS: Record<string, string> = { "5m": "5 minutes", "15m": "15 minutes", "1h": "hour", "6h": "6 hours", "1d": "day" };
+
 /** Cost of each interval, stacked by model or another dimension. */
 function OverTime({ answer }: { answer: Dict }) {
   const by = param("by");
+  const at = useSignal<number | null>(null);
   const asked = { ...chosen(), group_by: by || "model" };
   const series = useResource<Dict>("/v1/cost/timeseries", asked, { when: isCall, everyMs: 60_000, pauseMs: 2000 });
-  const { times, names, values } = shaped(dicts(series.data?.["data"]));
-  if (series.error) return <Failed what="The costs over time" error={series.error} />;
+  if (series.error && !series.data) return <Failed what="The costs over time" error={series.error} />;
+  if (!series.data) return <Loading />;
+  const { times, names, values } = shaped(dicts(series.data["data"]));
   if (times.length < 2 || names.length === 0) return null;
-  const shownSeries = names.map((name, at) => ({ label: name, colour: PALETTE[at % PALETTE.length] ?? "--idle", values: values[at] ?? [] }));
-  const totals = shownSeries.map(({ label, colour, values: all }) => ({ label, colour, note: money(all.reduce<number>((sum, one) => sum + (one ?? 0), 0)) }));
+  const shown = names.map((name, index) => ({ label: name, colour: PALETTE[index % PALETTE.length] ?? "--idle", values: values[index] ?? [] }));
+  const place = at.value !== null && at.value < times.length ? at.value : null;
+  const of = (all: readonly (number | null)[]) => (place === null ? sum(all) : (all[place] ?? 0));
+  const noted = shown.map(({ label, colour, values: all }) => ({ label, colour, note: money(of(all)) }));
+  const tilde = numberOr(answer["estimated_cost"], 0) > 0 ? "~" : "";
+  const interval = INTERVALS[text(series.data["interval"])] ?? text(series.data["interval"]);
   return (
     <Panel
-      title={`Cost over time, ${money(number(answer["total_cost"]))} in ${param("range") || "24h"}`}
+      title="Cost over time"
+      count={`${tilde}${money(number(answer["total_cost"]))} in the last ${rangeWords()}, a bar for each ${interval}`}
       tools={
         <div class="segments" role="group" aria-label="Stack by">
           {BY.map(([name, label]) => (
@@ -136,10 +151,22 @@ function OverTime({ answer }: { answer: Dict }) {
         </div>
       }
     >
-      <Chart label="Cost over time" times={times} series={shownSeries} stacked format={money} height={210} />
-      <Legend series={totals} />
+      <Chart label={`Cost of each ${interval} in US dollars, by ${by || "model"}`} times={times} series={shown} stacked format={money} height={210} onPoint={(index) => (at.value = index)} />
+      <Legend series={noted} />
+      <p class="reading muted">{place === null ? "Sums of the whole range; point at a bar for its own." : `${span(times, place)}: ${money(sum(shown.map(({ values: all }) => all[place] ?? 0)))}`}</p>
     </Panel>
   );
+}
+
+function sum(values: readonly (number | null)[]): number {
+  return values.reduce<number>((all, one) => all + (one ?? 0), 0);
+}
+
+/** From when to when a bar counts. */
+function span(times: readonly number[], place: number): string {
+  const start = (times[place] ?? 0) * 1000;
+  const length = ((times[1] ?? 0) - (times[0] ?? 0)) * 1000;
+  return `${when(start).replace(/:00$/, "")} to ${clock(start + length).replace(/:00$/, "")}`;
 }
 
 /** The parts of each bucket as series over all times; the smallest ones become one. */
@@ -161,53 +188,88 @@ function partsOf(bucket: Dict): Map<string, number> {
   return new Map(dicts(bucket["parts"]).map((part) => [firstText(part["name"], "none"), numberOr(part["cost"], 0)]));
 }
 
+const FIRST_ROWS = 10;
+
 function Dimension({ name, label, rows, id }: { name: string; label: string; rows: readonly Dict[]; id: string }) {
+  const all = useSignal(false);
   const costOf = (row: Dict) => numberOr(row["cost"], 0);
   const sorted = [...rows].sort((a, b) => costOf(b) - costOf(a));
   const most = Math.max(...sorted.map(costOf), 1e-12);
-  const total = sorted.reduce((sum, row) => sum + costOf(row), 0);
+  const total = sorted.reduce((before, row) => before + costOf(row), 0);
+  const hidden = all.value ? 0 : Math.max(0, sorted.length - FIRST_ROWS);
   const tasks = sorted.some((row) => number(row["cost_per_task"]) !== null);
   return (
     <Panel title={`By ${label.toLowerCase()}`} count={rows.length}>
       <div class="table-box">
-        <table class="rows">
+        <table class="rows by">
           <thead>
             <tr>
               <th>{label}</th>
               <th class="c-num">Calls</th>
-              <th class="c-num">Tokens</th>
-              {tasks && <th class="c-num">Per task</th>}
-              <th>Share</th>
+              <th class="c-num c-extra">Tokens</th>
+              {tasks && <th class="c-num c-extra">Per task</th>}
+              <th class="c-share">Share</th>
               <th class="c-num">Cost</th>
             </tr>
           </thead>
           <tbody data-rows>
-            {sorted.slice(0, 30).map((row) => {
-              const value = text(row[id]);
-              const estimated = numberOr(row["estimated_cost"], 0) > 0;
-              return (
-                <tr key={value} data-row tabIndex={0} onClick={() => value && change({ [name]: param(name) === value ? null : value })} aria-label={`${label} ${value || "none"}, ${money(costOf(row))}`}>
-                  <td>{value ? name === "model" ? <span class="model">{value}</span> : value : <span class="muted">none</span>}</td>
-                  <td class="c-num">{count(number(row["call_count"]))}</td>
-                  <td class="c-num">{count(numberOr(row["tokens_in"], 0) + numberOr(row["tokens_out"], 0))}</td>
-                  {tasks && <td class="c-num">{money(number(row["cost_per_task"]))}</td>}
-                  <td>
-                    <span class="meter tone-llm">
-                      <i style={{ width: `${(costOf(row) / most) * 100}%` }} />
-                    </span>{" "}
-                    <span class="muted">{percent(total > 0 ? (costOf(row) / total) * 100 : 0)}</span>
-                  </td>
-                  <td class="c-num" title={estimated ? `${money(number(row["estimated_cost"]))} of it estimated` : "reported"}>
-                    {estimated && "~"}
-                    {money(costOf(row))}
-                  </td>
-                </tr>
-              );
-            })}
+            {(hidden ? sorted.slice(0, FIRST_ROWS) : sorted).map((row) => (
+              <Spent key={text(row[id])} name={name} label={label} value={text(row[id])} row={row} most={most} total={total} tasks={tasks} />
+            ))}
           </tbody>
         </table>
       </div>
+      <More of={{ more: hidden ? () => (all.value = true) : null }}>{`Show ${hidden} more`}</More>
     </Panel>
+  );
+}
+
+interface SpentProps {
+  name: string;
+  label: string;
+  value: string;
+  row: Dict;
+  most: number;
+  total: number;
+  tasks: boolean;
+}
+
+/** What one model, agent, task type or project cost; pressed, everything is narrowed to it. */
+function Spent({ name, label, value, row, most, total, tasks }: SpentProps) {
+  const cost = numberOr(row["cost"], 0);
+  const estimated = numberOr(row["estimated_cost"], 0);
+  const unpriced = numberOr(row["unpriced_calls"], 0);
+  const only = param(name) === value && value !== "";
+  const told = `${estimated > 0 ? "~" : ""}${money(cost)}`;
+  const press = (event: MouseEvent) => {
+    if (value && !(event.target instanceof Element && event.target.closest("a"))) change({ [name]: only ? null : value });
+  };
+  return (
+    <tr data-row tabIndex={0} aria-selected={only} onClick={press} title={value ? (only ? "Show all again" : `Show only ${value}`) : undefined} aria-label={`${label} ${value || "none"}, ${told}`}>
+      <td>{value ? name === "model" ? <span class="model">{value}</span> : value : <span class="muted">none</span>}</td>
+      <td class="c-num">{count(number(row["call_count"]))}</td>
+      <td class="c-num c-extra">{count(numberOr(row["tokens_in"], 0) + numberOr(row["tokens_out"], 0))}</td>
+      {tasks && <td class="c-num c-extra">{money(number(row["cost_per_task"]))}</td>}
+      <td class="c-share">
+        <span class="meter tone-llm">
+          <i style={{ width: `${(cost / most) * 100}%` }} />
+        </span>{" "}
+        <span class="muted">{percent(total > 0 ? (cost / total) * 100 : 0)}</span>
+      </td>
+      <td class="c-num" title={estimated > 0 ? `${money(estimated)} of it estimated` : cost > 0 ? "reported by the agents" : undefined}>
+        {unpriced > 0 && name === "model" ? (
+          <a href={here({ prices: "open", price: value })} title={`${plural(unpriced, "call")} without a reported cost, and no price for this model`}>
+            {cost > 0 ? `${told} + ?` : "set a price"}
+          </a>
+        ) : unpriced > 0 && cost === 0 ? (
+          <span class="muted" title="Neither reported, nor is there a price for the model">
+            ?
+          </span>
+        ) : (
+          told
+        )}
+      </td>
+    </tr>
   );
 }
 
@@ -216,7 +278,8 @@ function NoCalls() {
     <Panel title="LLM calls">
       <Teach
         title="No LLM call in this range"
-        code={`task.llm_call("reason", model="gpt-4o", tokens_in=1200, tokens_out=350, cost=0.0085)`}
+        within="task"
+        code={`task.llm_call("reason", "gpt-4o", tokens_in=1200, tokens_out=350, cost=0.0085)`}
         waiting="Waiting for the first call…"
       >
         One line after each call to a model. Without <code>cost</code> it is estimated from the tokens and the price table below, and

@@ -21,15 +21,19 @@ interface Props {
   height?: number;
   /** Without a time axis and with two figures beside it, for small charts. */
   small?: boolean;
+  /** Called with the place in `times` that the pointer is over, null when it leaves. */
+  onPoint?: (at: number | null) => void;
 }
 
 const HOUR = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", hour12: false });
 const DAY = new Intl.DateTimeFormat(undefined, { month: "short", day: "numeric" });
 
-/** Hours within a day and a half, days beyond. */
-function timeLabels(_u: uPlot, ticks: number[]): string[] {
-  const span = (ticks.at(-1) ?? 0) - (ticks[0] ?? 0);
-  return ticks.map((tick) => (span > 130_000 ? DAY : HOUR).format(tick * 1000));
+const A_DAY = 86_400;
+const DAYS = [1, 2, 3, 7, 14].map((days) => days * A_DAY);
+
+/** Beyond a day and a half, days are told instead of hours. */
+function isLong(times: readonly number[]): boolean {
+  return (times.at(-1) ?? 0) - (times[0] ?? 0) > 1.5 * A_DAY;
 }
 
 function colour(name: string, alpha = 1): string {
@@ -57,11 +61,20 @@ function settings(props: Props, width: number): uPlot.Options {
     width,
     height: props.height ?? 160,
     legend: { show: false },
-    cursor: { show: false },
+    cursor: props.onPoint ? { y: false, points: { show: false }, drag: { x: false, y: false, setScale: false } } : { show: false },
+    hooks: props.onPoint ? { setCursor: [(u) => props.onPoint?.(u.cursor.idx ?? null)] } : {},
     padding: props.small ? [8, 6, 6, 0] : [10, 12, 0, 0],
     scales: { x: { time: true, range: (_u, min, max) => widened(props.times, min, max, isBars === true) }, y: { range: (_u, _min, max) => [0, max > 0 ? max * 1.1 : 1] } },
     axes: [
-      { ...axis, show: !props.small, size: 28, grid: { show: false }, values: timeLabels },
+      {
+        ...axis,
+        show: !props.small,
+        size: 28,
+        grid: { show: false },
+        space: 64,
+        ...(isLong(props.times) ? { incrs: DAYS } : {}),
+        values: (_u, ticks) => ticks.map((tick) => (isLong(props.times) ? DAY : HOUR).format(tick * 1000)),
+      },
       props.small ? { ...yAxis, splits: (_u, _at, _min, max) => [0, max / 1.1] } : yAxis,
     ],
     series: [
@@ -95,7 +108,7 @@ export function Chart(props: Props) {
   const plot = useRef<uPlot | null>(null);
   const drawn = useRef("");
   const dark = isDark.value;
-  const look = JSON.stringify([props.series.map((one) => [one.label, one.colour]), props.height, props.stacked, dark]);
+  const look = JSON.stringify([props.series.map((one) => [one.label, one.colour]), props.height, props.stacked, isLong(props.times), dark]);
 
   useEffect(() => {
     const element = box.current;

@@ -3,6 +3,7 @@ import { signal } from "@preact/signals";
 import type { ComponentChildren } from "preact";
 import { get } from "../data/api";
 import { dict, firstText } from "../data/read";
+import { param, path } from "../data/router";
 import { Copy } from "./copy";
 
 export const board = signal<{ endpoint: string; key: string; version: string }>({
@@ -24,9 +25,23 @@ export async function readBoard(): Promise<void> {
   }
 }
 
+/** The lines that every program begins with; on the page of an agent they are its own. */
 export function setUp(): string {
   const { endpoint, key } = board.value;
-  return `import hiveloop\n\nhb = hiveloop.init("${key || "hb_live_…"}", endpoint="${endpoint}")\nagent = hb.agent("my-agent", type="worker")`;
+  const own = path.value === "/agent" ? param("id") : "";
+  const agent = own ? `hb.agent(${JSON.stringify(own)})  # as you have it` : 'hb.agent("my-agent", type="worker")';
+  return `import hiveloop\n\nhb = hiveloop.init("${key || "hb_live_…"}", endpoint="${endpoint}")\nagent = ${agent}`;
+}
+
+/** What the lines of a panel stand in: a program with an agent, or a task of one. */
+type Within = "agent" | "task";
+
+function before(within: Within): string {
+  return within === "agent" ? `${setUp()}\n\n` : `${setUp()}\n\nwith agent.task("task-1", type="greeting") as task:\n`;
+}
+
+function placed(code: string, within: Within | undefined): string {
+  return within === "task" ? code.replace(/^/gm, "    ") : code;
 }
 
 /** What an OpenTelemetry exporter needs to report here. */
@@ -38,18 +53,27 @@ export function setUpOtlp(): string {
 interface Props {
   title: string;
   code: string;
+  /** Put the lines that come before into place, so that the whole is a program. */
+  within?: Within;
+  /** Leave them out of what is shown, where many such panels are together; what is copied has them. */
+  short?: boolean;
   waiting?: string;
   children: ComponentChildren;
 }
 
-export function Teach({ title, code, waiting, children }: Props) {
+export function Teach({ title, code, within, short = false, waiting, children }: Props) {
+  const first = within ? before(within) : "";
+  const lines = short ? code : placed(code, within);
   return (
     <div class="teach">
       <h3>{title}</h3>
       <p>{children}</p>
-      <div class="snippet">
-        <pre tabIndex={0}>{code}</pre>
-        <Copy value={code} label="Copy" />
+      <div class={short ? "snippet snippet-short" : "snippet"}>
+        <pre tabIndex={0}>
+          {!short && first && <span class="muted">{first}</span>}
+          {lines}
+        </pre>
+        <Copy value={first + placed(code, within)} label={short && first ? "Copy program" : "Copy"} />
       </div>
       {waiting && (
         <p class="muted waiting-line" role="status">

@@ -88,6 +88,7 @@ function NoConfig() {
     <Panel title="Config snapshots">
       <Teach
         title="No config snapshot yet"
+        within="agent"
         code={`agent.event("config_snapshot", {"summary": "Config at start",\n    "data": {"model": "gpt-4o", "temperature": 0.2, "prompt_version": 7}})`}
         waiting="Waiting for the first snapshot…"
       >

@@ -58,7 +58,7 @@ export function Approvals({ items, withAgent }: Listed) {
   return (
     <Panel title="Approvals" count={items.length || undefined}>
       {items.length === 0 ? (
-        <Teach title="Nobody waits for an approval" code={`task.request_approval("Send the refund of $120?", approver="support-lead")\n# … and once somebody has decided:\ntask.approval_received("Refund", approved_by="ana", decision="approved")`}>
+        <Teach title="Nobody waits for an approval" within="agent" code={`task = agent.start_task("refund-17")\ntask.request_approval("Send the refund of $120?", approver="support-lead")\n# … and once somebody has decided:\n# task.approval_received("Send the refund of $120?", approved_by="ana", decision="approved")`} waiting="Waiting for a request…">
           An agent that asks is shown as Waiting until it is answered; what it asks for is listed here.
         </Teach>
       ) : (
@@ -121,7 +121,9 @@ export function Issues({ items, closed, withAgent, onChange }: IssueLists) {
       {items.length === 0 ? (
         <Teach
           title="No open issue"
-          code={`agent.report_issue("CRM rate limit reached", severity="high", issue_id="crm-429", category="rate_limit")\n# … and once it is over:\nagent.resolve_issue("CRM rate limit reached", issue_id="crm-429")`}
+          within="agent"
+          code={`agent.report_issue("CRM rate limit reached", "high", issue_id="crm-429")\n# … and once it is over:\n# agent.resolve_issue("CRM rate limit reached", issue_id="crm-429")`}
+          waiting="Waiting for a report…"
         >
           What an agent reports is counted, not repeated: the same issue keeps one row with its first and last sighting.
         </Teach>
@@ -244,7 +246,7 @@ export function Todos({ items, withAgent }: Listed) {
   return (
     <Panel title="To-dos" count={items.length || undefined}>
       {items.length === 0 ? (
-        <Teach title="Nothing to do" code={`agent.todo("todo-1", "created", "Retry the failed CRM update", priority="high", source="task-1")\nagent.todo("todo-1", "completed", "CRM updated")`}>
+        <Teach title="Nothing to do" within="agent" code={`agent.todo("todo-1", "created", "Retry the failed CRM update", priority="high")\n# … and once it is done:\n# agent.todo("todo-1", "completed", "Retry the failed CRM update")`} waiting="Waiting for a to-do…">
           Work that an agent put off. Completed and dismissed ones leave this list.
         </Teach>
       ) : (
@@ -354,7 +356,7 @@ export function Queues({ queues, withAgent }: { queues: readonly Dict[]; withAge
   return (
     <Panel title={withAgent ? "Queues" : "Queue"} count={queues.length && withAgent ? queues.length : undefined}>
       {queues.length === 0 ? (
-        <Teach title="No queue is reported" code={`agent.queue_snapshot(depth=8, oldest_age_seconds=120)\n# or let the heartbeat ask:\nagent = hb.agent("my-agent", queue_provider=lambda: {"depth": 8, "oldest_age_seconds": 120})`}>
+        <Teach title="No queue is reported" within="agent" code={`agent.queue_snapshot(depth=8, oldest_age_seconds=120,\n    items=[{"id": "lead-9", "summary": "Lead nine", "priority": "high"}])\n# or let each heartbeat ask: hb.agent(…, queue_provider=lambda: {"depth": 8})`} waiting="Waiting for a queue…">
           An agent that tells its queue gets a badge on its card, amber beyond five, and its contents here.
         </Teach>
       ) : (
@@ -368,7 +370,7 @@ export function Schedule({ items, withAgent }: Listed) {
   return (
     <Panel title="Schedule" count={items.length || undefined}>
       {items.length === 0 ? (
-        <Teach title="No job is scheduled" code={`agent.scheduled([{"id": "report", "name": "Daily report", "interval": "1d",\n    "next_run": "2030-01-01T08:00:00Z", "enabled": True, "last_status": "success"}])`}>
+        <Teach title="No job is scheduled" within="agent" code={`agent.scheduled([{"id": "report", "name": "Daily report", "interval": "1d",\n    "next_run": "2030-01-01T08:00:00Z", "last_status": "success"}])`} waiting="Waiting for a schedule…">
           What an agent does by the clock: when each job ran last, whether it succeeded, and which are overdue.
         </Teach>
       ) : (
