@@ -12,6 +12,7 @@ from ._guard import attempt, guarded, guarded_enter, guarded_exit
 from ._ids import id_text, next_number
 from ._redact import Privacy, redact_text
 from ._scope import is_over, make_current, raw_current
+from ._wire import action_text
 from .events import ActionInfo, AgentInfo, Event, TaskInfo
 
 if TYPE_CHECKING:
@@ -34,6 +35,9 @@ class Action:
 
     Use it as a context manager. ``__enter__`` and ``__exit__`` may be called apart, also in another
     context; each works once.
+
+    Attributes:
+        name: as shown in the timeline.
     """
 
     # Class-level defaults keep the constructor short: it runs on the agent's thread.
@@ -45,20 +49,20 @@ class Action:
     _prefix: str = ""
     _start_ns: int = 0
     _parent: Action | None = None
-    _payloads: tuple[bytes, ...] = ()
+    # The events are made of these: see `payloads.ActionScope`.
+    function: str | None = None
+    duration_ns: int = 0
+    payloads: tuple[bytes, ...] = ()
+    error: tuple[str | None, str] = None, ""
     _info: ActionInfo | None = None
     started_event: Event | None = None
     _activation: AbstractContextManager[object] | None = None
 
     def __init__(self, agent: Agent, name: str, function: str | None = None) -> None:
         self.agent = agent
-        self._name = name if type(name) is str and len(name) <= NAME_LIMIT else freeze_text(name, NAME_LIMIT)
-        self._function = function
-
-    @property
-    def name(self) -> str:
-        """The action's name, as shown in the timeline."""
-        return self._name
+        self.name = name if type(name) is str and len(name) <= NAME_LIMIT else freeze_text(name, NAME_LIMIT)
+        if function is not None:
+            self.function = function
 
     @property
     def action_id(self) -> str:
@@ -77,6 +81,12 @@ class Action:
             self._info = ActionInfo(id_text(self._number, self._prefix), parent)
         task = None if self.task is None else self.task.info(privacy)
         return self.agent.info, task, self._info
+
+    def scope_json(self, privacy: Privacy) -> str:
+        """Return the task's and the action's members of its events in JSON; called on a delivery thread."""
+        task = "" if self.task is None else self.task.scope_json(privacy)
+        parent = None if self._parent is None else self._parent.action_id
+        return task + action_text(id_text(self._number, self._prefix), parent)
 
     # -- scope ---------------------------------------------------------------------------------
 
@@ -102,7 +112,7 @@ class Action:
             agent.forget_oldest()
         now = agent.progress_ns = time_ns()
         self._start_ns = monotonic_ns()
-        record = (payloads.action_started, number, now, self, (self._name, self._function))
+        record = (payloads.action_started, number, now, self, None)
         agent.put(record)
         if agent.has_hooks:
             self.started_event, self._activation = agent.scope_entered(record)
@@ -140,7 +150,7 @@ class Action:
             if self._activation is not None:  # another thread may have ended it, where it is not current
                 self.agent.deactivated(self._activation, exc)
             return
-        duration = monotonic_ns() - self._start_ns
+        self.duration_ns = monotonic_ns() - self._start_ns
         self.ended = True
         agent = self.agent
         if raw_current() is self:
@@ -148,11 +158,10 @@ class Action:
         agent.open_scopes.pop(self._number, None)
         now = agent.progress_ns = time_ns()
         if exc is None:
-            told = (self._name, self._function, duration, *self._payloads)
-            agent.put((payloads.action_completed, next_number(), now, self, told))
+            agent.put((payloads.action_completed, next_number(), now, self, None))
         else:
-            why = (self._name, self._function, type(exc).__name__, error_text(exc), duration)
-            agent.put((payloads.action_failed, next_number(), now, self, why + self._payloads))
+            self.error = type(exc).__name__, error_text(exc)
+            agent.put((payloads.action_failed, next_number(), now, self, None))
         if self._activation is not None:
             agent.deactivated(self._activation, exc)
 
@@ -169,8 +178,8 @@ class Action:
         The data is taken as it is now: changing it afterwards has no effect.
         """
         frozen = freeze_mapping(payload)
-        if frozen is not None:
-            self._payloads += (frozen,)
+        if frozen is not None and not self.ended:
+            self.payloads += (frozen,)
 
     @guarded
     def expecting(self, seconds: float) -> None:
@@ -179,7 +188,7 @@ class Action:
         self.agent.progress_ns = time_ns()
 
     def __repr__(self) -> str:
-        return f"<hiveloop.Action {redact_text(self._name)!r}>"
+        return f"<hiveloop.Action {redact_text(self.name)!r}>"
 
 
 def until_ns(seconds: object) -> int:

@@ -93,13 +93,17 @@ class Agent:
         """Return the agent alone: agent-level events belong to no task."""
         return self.info, None, None
 
+    def scope_json(self, privacy: Privacy) -> str:
+        """Return nothing, for the same reason; see `Source.scope_json`."""
+        return ""
+
     def __repr__(self) -> str:
         return f"<hiveloop.Agent {self.agent_id!r}>"
 
     # -- for scopes ----------------------------------------------------------------------------
 
-    def emit(self, build: Build, source: Agent | Task | Action, args: tuple[Any, ...]) -> None:
-        """Leave a record for the delivery threads; the arguments must be frozen."""
+    def emit(self, build: Build, source: Agent | Task | Action, args: tuple[Any, ...] | None) -> None:
+        """Leave a record for the delivery threads; the arguments must be frozen, None at a scope's end."""
         now = self.progress_ns = time_ns()
         self.put((build, next_number(), now, source, args))
 

@@ -2,10 +2,11 @@
 
 A frozen value is an atom (None, bool, int, float), a str, or `bytes`: the marshalled form of a
 JSON-like tree. Marshal is the cheapest deep copy in the standard library (0.3 us for a small dict),
-and its bytes are compact and immune to later mutation. It knows no limits, so a bounded look at the
-data comes first; whatever is large, deep or unusual is rebuilt piece by piece within a budget of
-nodes and characters. No `__repr__`, `__str__` or iterator of the user's runs here: one that takes
-seconds would take them from the agent.
+and its bytes are compact and immune to later mutation. Format 2 is half the price of the later ones,
+which look for objects that come twice. Marshal knows no limits, so a bounded look at the data comes
+first; whatever is large, deep or unusual is rebuilt piece by piece within a budget of nodes and
+characters. No `__repr__`, `__str__` or iterator of the user's runs here: one that takes seconds would
+take them from the agent.
 """
 
 from __future__ import annotations
@@ -41,6 +42,8 @@ MAX_KEY = 256
 MAX_BITS = 512
 """Longest integer kept as a number."""
 
+_FORMAT = 2
+"""Of marshal: the last without references."""
 CUT = "…"
 TRUNCATED = "_truncated"
 """Key that says what was cut."""
@@ -92,7 +95,7 @@ def freeze(value: object) -> Any:
     if type(value) in _CONTAINERS:
         return _freeze_tree(value)
     copy = _Copier().copy(value, MAX_DEPTH)
-    return copy if type(copy) in _ATOMS or type(copy) is str else marshal.dumps(copy)
+    return copy if type(copy) in _ATOMS or type(copy) is str else marshal.dumps(copy, _FORMAT)
 
 
 def freeze_mapping(payload: object) -> bytes | None:
@@ -138,7 +141,7 @@ def describe(value: object) -> str:
 def _freeze_tree(value: Any) -> bytes:
     try:
         if _quick_look(value, _QUICK_NODES, _QUICK_DEPTH) != _TOO_MUCH:
-            frozen = marshal.dumps(value)
+            frozen = marshal.dumps(value, _FORMAT)
             if len(frozen) <= MAX_TEXT_TOTAL:
                 return frozen
     except (RuntimeError, ValueError):  # changed by another thread under the look; a key of a strange type
@@ -151,7 +154,7 @@ def _copied_tree(value: object) -> bytes:
     copy = copier.copy(value, MAX_DEPTH)
     if copier.cut and is_dict(copy):
         copy[TRUNCATED] = ["payload"]
-    return marshal.dumps(copy)
+    return marshal.dumps(copy, _FORMAT)
 
 
 def _quick_look(value: Any, room: int, depth: int) -> int:

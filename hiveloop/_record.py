@@ -5,10 +5,11 @@ A record is a tuple, since nothing in Python is cheaper to make:
     (build, number, time_ns, source, arguments)
 
 `build` is a function of `payloads`, `number` becomes the event id, `source` is the agent, task or
-action the sensor was called on, and the arguments are frozen. A lane keeps these five values and not
-the tuple. Everything else about an event is
-worked out here, on a delivery thread: as an `Event`, or as JSON for a transport that wants nothing
-but that.
+action the sensor was called on, and the arguments are frozen. They are None for what starts or ends a
+scope: `build` then takes the source instead. A lane keeps these five values and not the tuple.
+
+Everything else about an event is worked out here, on a delivery thread: as an `Event`, or as JSON for a
+transport that wants nothing but that.
 """
 
 from __future__ import annotations
@@ -64,8 +65,12 @@ class Source(Protocol):
         """Return who, in which task and action; cached by the source."""
         ...
 
+    def scope_json(self, privacy: Privacy) -> str:
+        """Return the members of an event that tell its task and action; see `_wire.scope_text`."""
+        ...
 
-Record = tuple[Callable[..., Draft], int, int, Source, tuple[Any, ...]]
+
+Record = tuple[Callable[..., Draft], int, int, Source, tuple[Any, ...] | None]
 
 
 class Builder(ABC, Generic[Item, Scope]):
@@ -90,11 +95,12 @@ class Builder(ABC, Generic[Item, Scope]):
         last: Source | None = None
         scope: Any = None
         for make, number, time_ns, source, arguments in records:
-            type_, payload, severity, status, duration_ns, parent = make(privacy, *arguments)
+            draft = make(privacy, source) if arguments is None else make(privacy, *arguments)
+            type_, payload, severity, status, duration_ns, parent = draft
             if masks or len(payload) > SURELY_SMALL:
                 payload = privacy.finished(payload)
             if source is not last:
-                scope, last = self.scope(*source.describe(privacy)), source
+                scope, last = self.scope(source), source
             duration_ms = None if duration_ns is None else max(0, duration_ns // 1_000_000)
             items.append(
                 item(id_text(number), time_ns, type_, severity, scope, status, duration_ms, parent, payload)
@@ -102,7 +108,7 @@ class Builder(ABC, Generic[Item, Scope]):
         return items
 
     @abstractmethod
-    def scope(self, agent: AgentInfo, task: TaskInfo | None, action: ActionInfo | None) -> Scope:
+    def scope(self, source: Source) -> Scope:
         """Return what the maker of items is told of agent, task and action."""
 
     @abstractmethod
@@ -128,9 +134,9 @@ class EventBuilder(Builder[Event, _Who]):
     def __init__(self, privacy: Privacy) -> None:
         super().__init__(privacy, _event)
 
-    def scope(self, agent: AgentInfo, task: TaskInfo | None, action: ActionInfo | None) -> _Who:
-        """Keep the three as they are."""
-        return agent, task, action
+    def scope(self, source: Source) -> _Who:
+        """Return the three as objects."""
+        return source.describe(self.privacy)
 
     def sizes(self, items: list[Event]) -> list[int]:
         """Return the events' own estimates."""
@@ -167,9 +173,9 @@ class JsonBuilder(Builder[bytes, str]):
     def __init__(self, privacy: Privacy) -> None:
         super().__init__(privacy, _wire.encode)
 
-    def scope(self, agent: AgentInfo, task: TaskInfo | None, action: ActionInfo | None) -> str:
-        """Encode the members for task and action; the agent is the batch's."""
-        return _wire.scope_text(task, action)
+    def scope(self, source: Source) -> str:
+        """Return the members for task and action; the agent is the batch's."""
+        return source.scope_json(self.privacy)
 
     def sizes(self, items: list[bytes]) -> list[int]:
         """Return the bytes."""

@@ -210,6 +210,8 @@ class Privacy:
                 text += f",{shown}{quoted[item]}"
             elif kind is int and -_LARGEST_PLAIN_INT <= item < _LARGEST_PLAIN_INT:
                 text += f",{shown}{item}"
+            elif kind is bool:
+                text += f",{shown}true" if item else f",{shown}false"
             elif kind is dict and depth > 1:
                 text += f",{shown}{{{self.members(item, depth - 1)}}}"
             else:

@@ -16,6 +16,7 @@ from ._ids import id_text, next_number
 from ._redact import Privacy, redact_text
 from ._scope import current_scope, made_current, make_current, raw_current, swap
 from ._shape import is_a, is_longer, kind_of
+from ._wire import task_text
 from .events import ActionInfo, AgentInfo, Event, TaskInfo
 
 if TYPE_CHECKING:
@@ -42,15 +43,20 @@ class Task:
     entered_from: Task | Action | None = None
     expecting_until_ns: int = 0
     _start_ns: int = 0
-    _payloads: tuple[bytes, ...] = ()
+    # The events are made of these: see `payloads.TaskScope`.
+    is_cut: bool = False
+    status: Any = None
+    duration_ns: int = 0
+    payloads: tuple[bytes, ...] = ()
+    error: tuple[str | None, str] = None, ""
     _project: str | None = None
     _type: str | None = None
     _run_id: str | None = None
     _correlation_id: str | None = None
-    _cut: bool = False
     _plan_steps: Any = None
     _plan_revision: Any = None
     _info: TaskInfo | None = None
+    _json: str | None = None
     _described: tuple[AgentInfo, TaskInfo | None, None] | None = None
     started_event: Event | None = None
     _activation: AbstractContextManager[object] | None = None
@@ -69,7 +75,7 @@ class Task:
             self.task_id = task_id
         else:
             self.task_id = freeze_text(task_id, ID_LIMIT)
-            self._cut = is_longer(task_id, ID_LIMIT)
+            self.is_cut = is_longer(task_id, ID_LIMIT)
         if project is not None:
             self._project = freeze_text(project, ID_LIMIT)
         if type is not None:
@@ -116,6 +122,12 @@ class Task:
             described = self._described = (self.agent.info, self.info(privacy), None)
         return described
 
+    def scope_json(self, privacy: Privacy) -> str:
+        """Return the task's members of its events in JSON; called on a delivery thread."""
+        if self._json is None:
+            self._json = task_text(self.info(privacy))
+        return self._json
+
     # -- scope ---------------------------------------------------------------------------------
 
     def __enter__(self) -> Self:
@@ -140,7 +152,7 @@ class Task:
         make_current(self)
         now = agent.progress_ns = time_ns()
         self._start_ns = monotonic_ns()
-        record = (payloads.task_started, self._number, now, self, (self.task_id, self._cut))
+        record = (payloads.task_started, self._number, now, self, None)
         agent.put(record)
         if agent.has_hooks:
             self.started_event = agent.scope_started(record)
@@ -180,9 +192,8 @@ class Task:
             payload: data to merge into the event's payload.
         """
         if self._end(payload):
-            duration = monotonic_ns() - self._start_ns
-            told = (self.task_id, freeze(status), duration)
-            self.agent.emit(payloads.task_completed, self, (*told, *self._payloads))
+            self.status = freeze(status)
+            self.agent.emit(payloads.task_completed, self, None)
             self._deactivate(None)
 
     @guarded
@@ -194,12 +205,10 @@ class Task:
             payload: data to merge into the event's payload.
         """
         if self._end(payload):
-            duration = monotonic_ns() - self._start_ns
             error = exception if is_a(kind_of(exception), BaseException) else None
             kind = None if exception is None else type_name(exception)
-            message = freeze_text(exception) if error is None else error_text(error)
-            told = (self.task_id, kind, message, duration)
-            self.agent.emit(payloads.task_failed, self, (*told, *self._payloads))
+            self.error = kind, freeze_text(exception) if error is None else error_text(error)
+            self.agent.emit(payloads.task_failed, self, None)
             self._deactivate(error)
 
     def _end(self, payload: dict[str, Any] | None) -> bool:
@@ -208,11 +217,13 @@ class Task:
                 "task %s has ended already; this ending is ignored", redact_text(self.task_id)
             )
             return False
-        self.ended = True
-        if not self._start_ns:  # never entered: still tell that there was such a task
-            self._start_ns = monotonic_ns()
         if payload is not None:
             self.set_payload(payload)
+        self.ended = True
+        now = monotonic_ns()
+        if not self._start_ns:  # never entered: still tell that there was such a task
+            self._start_ns = now
+        self.duration_ns = now - self._start_ns
         if raw_current() is self:
             make_current(self.entered_from)
         self.agent.open_scopes.pop(self._number, None)
@@ -236,8 +247,8 @@ class Task:
         The data is taken as it is now: changing it afterwards has no effect.
         """
         frozen = freeze_mapping(payload)
-        if frozen is not None:
-            self._payloads += (frozen,)
+        if frozen is not None and not self.ended:
+            self.payloads += (frozen,)
 
     @guarded
     def llm_call(

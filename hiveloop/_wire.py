@@ -12,10 +12,11 @@ from functools import lru_cache
 from json.encoder import encode_basestring as _quote
 from typing import Any
 
-from .events import ActionInfo, AgentInfo, Event, TaskInfo
+from .events import ActionInfo, AgentInfo, Event, EventType, Severity, TaskInfo
 from .payloads import iso_time
 
 __all__ = [
+    "action_text",
     "encode",
     "encode_batch",
     "encode_event",
@@ -23,6 +24,7 @@ __all__ = [
     "event_fields",
     "event_id",
     "scope_text",
+    "task_text",
     "with_payload",
 ]
 
@@ -76,8 +78,8 @@ def _task_fields(task: TaskInfo) -> dict[str, Any]:
     }
 
 
-def _task_text(task: TaskInfo) -> str:
-    """The members of `_task_fields`, as they follow others."""
+def task_text(task: TaskInfo) -> str:
+    """Return the members of an event that tell its task, as `encode` takes them."""
     project, type_, correlation = task.project, task.type, task.correlation_id
     text = "" if project is None else f',"project_id":{_quote(project)}'
     text += f',"task_id":{_quote(task.task_id)}'
@@ -98,7 +100,7 @@ class _TaskTexts:
         known = self._texts.get(task.run_id)
         if known is not None and known[0] is task:
             return known[1]
-        text = _task_text(task)
+        text = task_text(task)
         if len(self._texts) >= self._most:
             self._texts.clear()
         self._texts[task.run_id] = (task, text)
@@ -123,18 +125,21 @@ def encode_event(event: Event) -> bytes:
 def scope_text(task: TaskInfo | None, action: ActionInfo | None) -> str:
     """Return the members of an event that tell its task and action, as `encode` takes them."""
     scope = "" if task is None else _task_texts.of(task)
-    if action is not None:
-        scope += f',"action_id":"{action.action_id}"'
-        if action.parent_action_id is not None:
-            scope += f',"parent_action_id":"{action.parent_action_id}"'
-    return scope
+    return scope if action is None else scope + action_text(action.action_id, action.parent_action_id)
+
+
+def action_text(action_id: str, parent_id: str | None) -> str:
+    """Return the members of an event that tell its action and the one around it."""
+    if parent_id is None:
+        return f',"action_id":"{action_id}"'
+    return f',"action_id":"{action_id}","parent_action_id":"{parent_id}"'
 
 
 def encode(
     event_id: str,
     time_ns: int,
-    type_: str,
-    severity: str,
+    type_: EventType,
+    severity: Severity,
     scope: str,
     status: str | None,
     duration_ms: int | None,
@@ -148,23 +153,10 @@ def encode(
         scope += f',"status":{_quote(status)}'
     if duration_ms is not None:
         scope += f',"duration_ms":{duration_ms}'
-    # Joined, not formatted: formatting an enum member runs Python code.
-    text = "".join(
-        (
-            '{"event_id":"',
-            event_id,
-            '","timestamp":"',
-            iso_time(time_ns),
-            '","event_type":"',
-            type_,
-            '","severity":"',
-            severity,
-            '"',
-            scope,
-            ',"payload":',
-            payload,
-            "}",
-        )
+    # Formatting an enum member itself runs Python code, and so does its `value`.
+    text = (
+        f'{{"event_id":"{event_id}","timestamp":"{iso_time(time_ns)}","event_type":"{type_._value_}"'
+        f',"severity":"{severity._value_}"{scope},"payload":{payload}}}'
     )
     return text.encode("utf-8", "replace")  # a lone surrogate is no text anywhere else either
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import time
 from functools import lru_cache
-from typing import Any
+from typing import Any, Protocol
 
 from ._freeze import TRUNCATED, describe, freeze, freeze_text, thaw
 from ._guard import attempt, guarded_scope, notice
@@ -225,50 +225,87 @@ def heartbeat(p: Privacy, payload: Any, own: Any) -> Draft:
     return EventType.HEARTBEAT, told, _DEBUG, None, None, None
 
 
-def task_started(p: Privacy, task_id: Any, cut: bool) -> Draft:
-    note = f',"{TRUNCATED}":["task_id"]' if cut else ""
-    return _TASK_STARTED, f"{{{_task(p, task_id, 'started')}{note}}}", _INFO, None, None, None
+# The events of a scope are made of the scope itself: what they tell no longer changes by then.
 
 
-def _task(p: Privacy, task_id: Any, what: str) -> str:
+class ActionScope(Protocol):
+    """What an action tells of itself.
+
+    Attributes:
+        name: as shown in the timeline.
+        function: qualified name of the decorated function.
+        duration_ns: nanoseconds from start to end.
+        payloads: the caller's data, frozen, in order.
+        error: short name of the exception's type, and its message.
+    """
+
+    name: str
+    function: str | None
+    duration_ns: int
+    payloads: tuple[bytes, ...]
+    error: tuple[str | None, str]
+
+
+class TaskScope(Protocol):
+    """What a task tells of itself.
+
+    Attributes:
+        task_id: the caller's id.
+        is_cut: whether that was longer than ids may be.
+        status: the caller's word for a good end, frozen.
+        duration_ns: nanoseconds from start to end.
+        payloads: the caller's data, frozen, in order.
+        error: short name of the exception's type, and its message.
+    """
+
+    task_id: str
+    is_cut: bool
+    status: Any
+    duration_ns: int
+    payloads: tuple[bytes, ...]
+    error: tuple[str | None, str]
+
+
+def task_started(p: Privacy, task: TaskScope) -> Draft:
+    note = f',"{TRUNCATED}":["task_id"]' if task.is_cut else ""
+    return _TASK_STARTED, f"{{{_task(p, task, 'started')}{note}}}", _INFO, None, None, None
+
+
+def _task(p: Privacy, task: TaskScope, what: str) -> str:
     """The summary of a task's event; an id is short enough never to be cut."""
-    return f'"summary":"Task {p.quote(text(task_id))[1:-1]} {what}"'
+    return f'"summary":"Task {p.quote(task.task_id)[1:-1]} {what}"'
 
 
-def task_completed(p: Privacy, task_id: Any, status: Any, duration_ns: int, *payloads: Any) -> Draft:
-    payload = _merged(p, _task(p, task_id, "completed"), _SUMMARY, payloads)
-    return _TASK_COMPLETED, payload, _INFO, p.text(text(status)) or "success", duration_ns, None
+def task_completed(p: Privacy, task: TaskScope) -> Draft:
+    payload = _merged(p, _task(p, task, "completed"), _SUMMARY, task.payloads)
+    return _TASK_COMPLETED, payload, _INFO, p.text(text(task.status)) or "success", task.duration_ns, None
 
 
-def task_failed(
-    p: Privacy, task_id: Any, error: Any, message: Any, duration_ns: int, *payloads: Any
-) -> Draft:
-    start = _joined(_task(p, task_id, "failed"), _failure(p, error, message))
-    payload = _merged(p, start, _SUMMARY | _FAILURE, payloads)
-    return EventType.TASK_FAILED, payload, _ERROR, "failure", duration_ns, None
+def task_failed(p: Privacy, task: TaskScope) -> Draft:
+    start = _joined(_task(p, task, "failed"), _failure(p, task.error))
+    payload = _merged(p, start, _SUMMARY | _FAILURE, task.payloads)
+    return EventType.TASK_FAILED, payload, _ERROR, "failure", task.duration_ns, None
 
 
-def action_started(p: Privacy, name: Any, function: Any) -> Draft:
-    return _ACTION_STARTED, f"{{{_action(p, name, function)}}}", _INFO, None, None, None
+def action_started(p: Privacy, action: ActionScope) -> Draft:
+    return _ACTION_STARTED, f"{{{_action(p, action)}}}", _INFO, None, None, None
 
 
-def action_completed(p: Privacy, name: Any, function: Any, duration_ns: int, *payloads: Any) -> Draft:
-    payload = _merged(p, _action(p, name, function), _ACTION, _content(p, payloads))
-    return _ACTION_COMPLETED, payload, _INFO, "success", duration_ns, None
+def action_completed(p: Privacy, action: ActionScope) -> Draft:
+    payload = _merged(p, _action(p, action), _ACTION, _content(p, action.payloads))
+    return _ACTION_COMPLETED, payload, _INFO, "success", action.duration_ns, None
 
 
-def action_failed(
-    p: Privacy, name: Any, function: Any, error: Any, message: Any, duration_ns: int, *payloads: Any
-) -> Draft:
-    start = _joined(_action(p, name, function), _failure(p, error, message))
-    payload = _merged(p, start, _ACTION | _FAILURE, _content(p, payloads))
-    return EventType.ACTION_FAILED, payload, _ERROR, "failure", duration_ns, None
+def action_failed(p: Privacy, action: ActionScope) -> Draft:
+    start = _joined(_action(p, action), _failure(p, action.error))
+    payload = _merged(p, start, _ACTION | _FAILURE, _content(p, action.payloads))
+    return EventType.ACTION_FAILED, payload, _ERROR, "failure", action.duration_ns, None
 
 
-def _action(p: Privacy, name: Any, function: Any) -> str:
-    if function is None:
-        return f'"action_name":{p.quote(text(name))}'
-    return f'"action_name":{p.quote(text(name))},"function":{p.quote(text(function))}'
+def _action(p: Privacy, action: ActionScope) -> str:
+    if action.function is None:
+        return f'"action_name":{p.quote(action.name)}'
+    return f'"action_name":{p.quote(action.name)},"function":{p.quote(action.function)}'
 
 
 def _content(p: Privacy, payloads: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -279,8 +316,9 @@ def _content(p: Privacy, payloads: tuple[Any, ...]) -> tuple[Any, ...]:
     return tuple(extra for extra in kept if extra)
 
 
-def _failure(p: Privacy, error: Any, message: Any) -> str:
-    return "" if error is None else _texts(p, exception_type=error, exception_message=text(message))
+def _failure(p: Privacy, error: tuple[str | None, str]) -> str:
+    kind, message = error
+    return "" if kind is None else _texts(p, exception_type=kind, exception_message=message)
 
 
 # -- well-known kinds ---------------------------------------------------------------------------
@@ -335,7 +373,8 @@ def llm_call(
     usage = _usage(tokens_in, tokens_out, cost)
     if cut or len(name) + len(model) > _SURELY_FITS:
         return _custom(p, "llm_call", f"{name} → {model}{usage}", data, '"llm"', _INFO, cut)
-    told = f'"summary":"{shown_name[1:-1]} → {shown_model[1:-1]}{usage}"'  # of parts redacted already
+    # Of parts redacted already. The arrow is escaped, since a text of ASCII alone is encoded at once.
+    told = f'"summary":"{shown_name[1:-1]} \\u2192 {shown_model[1:-1]}{usage}"'
     return _CUSTOM, f'{{"kind":"llm_call",{told},"data":{{{data}}},"tags":["llm"]}}', _INFO, None, None, None
 
 

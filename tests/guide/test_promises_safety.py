@@ -184,6 +184,20 @@ def test_what_is_changed_after_the_call_does_not_show(hive: Hive) -> None:
     assert hive.one("learning").data == {"items": [1, 2]}
 
 
+def test_what_is_told_after_the_end_does_not_show(hive: Hive) -> None:
+    with hive.agent().task("t") as task:
+        with hive.agent().track_context("search") as action:
+            action.set_payload({"found": 3})
+        action.set_payload({"found": 4})
+        action.end(ValueError("too late"))
+        task.complete(payload={"won": True})
+        task.set_payload({"won": False})
+        task.fail(ValueError("too late"), payload={"won": None})
+    assert hive.one("action_completed").payload == {"action_name": "search", "found": 3}
+    ended = hive.one("task_completed")
+    assert (ended.payload["won"], ended.status) == (True, "success")
+
+
 def test_a_server_that_goes_down_changes_nothing_for_the_agent() -> None:
     with ScriptedServer(listening=False) as server:
         hb = hiveloop.init(api_key="hb_test_key", endpoint=server.url)

@@ -38,10 +38,10 @@ ENGINE: dict[Any, set[str]] = {
             "log_debug",
             "scope_entered",
         ),
-        *("register", "route", "scope_started", "stopped"),
+        *("register", "route", "scope_json", "scope_started", "stopped"),
     },
-    Task: {"describe", "info", "start"},
-    Action: {"begin_apart", "describe", "end"},
+    Task: {"describe", "info", "scope_json", "start"},
+    Action: {"begin_apart", "describe", "end", "scope_json"},
     HiveBoard: {"divert", "renew", "retire"},
     hiveloop: {"init"},
 }

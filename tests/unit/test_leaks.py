@@ -94,7 +94,7 @@ def methods(kind: type, *others: str) -> list[str]:
     return sorted(found - set(others))
 
 
-OF_TASKS = methods(Task, "start", "activate", "describe", "info")
+OF_TASKS = methods(Task, "start", "activate", "describe", "info", "scope_json")
 OF_AGENTS = methods(
     Agent,
     *(
@@ -108,7 +108,7 @@ OF_AGENTS = methods(
         "scope_entered",
         "register",
     ),
-    *("route", "scope_started", "stopped", "track"),
+    *("route", "scope_json", "scope_started", "stopped", "track"),
 )
 OF_THE_MODULE = sorted(
     {name for name in hiveloop.__all__ if inspect.isfunction(getattr(hiveloop, name))}
