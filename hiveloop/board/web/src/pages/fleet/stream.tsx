@@ -1,5 +1,6 @@
 import { useComputed, useSignal, type Signal } from "@preact/signals";
-import { useEffect, useRef } from "preact/hooks";
+import type { JSX } from "preact";
+import { useEffect, useMemo, useRef } from "preact/hooks";
 import { get, query } from "../../data/api";
 import { clock, exact, when } from "../../data/format";
 import { KEPT, pausedAt, shown, togglePause, waiting } from "../../data/live";
@@ -76,6 +77,7 @@ export function Stream({ title, agent }: { title: string; agent: string }) {
     const before = older.value.filter((event) => !known.has(event.event_id) && (event.seq ?? 0) < first && wish.value(event));
     return [...before, ...live].reverse();
   });
+  const line = useMemo(() => lines(plain), [plain]);
   const fresh = useComputed(() => waiting.value.filter(wish.value).length);
   const pausedByScroll = useRef(false);
   const scrolled = (atTop: boolean) => {
@@ -104,10 +106,20 @@ export function Stream({ title, agent }: { title: string; agent: string }) {
       {rows.value.length === 0 ? (
         <Nothing>{show || agent ? "Nothing of this kind yet." : "Events show up here as they arrive."}</Nothing>
       ) : (
-        <VirtualList items={rows.value} rowHeight={ROW} label="Events" onScroll={scrolled} row={(event) => <Line key={event.event_id} event={event} plain={plain} />} />
+        <VirtualList items={rows.value} rowHeight={ROW} label="Events" onScroll={scrolled} row={line} />
       )}
     </Panel>
   );
+}
+
+/** A row for each event, made once: what is drawn already costs nothing when more arrives. */
+function lines(plain: boolean): (event: BoardEvent) => JSX.Element {
+  const made = new WeakMap<BoardEvent, JSX.Element>();
+  return (event) => {
+    const found = made.get(event) ?? <Line key={event.event_id} event={event} plain={plain} />;
+    made.set(event, found);
+    return found;
+  };
 }
 
 function resume(): void {
