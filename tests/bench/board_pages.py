@@ -143,7 +143,9 @@ class Feed(threading.Thread):
 
     def run(self) -> None:
         """Send until it is to end."""
-        while not self._end.wait(1 / _BEATS):
+        due = time.monotonic()
+        while not self._end.wait(max(0.0, due - time.monotonic())):
+            due += 1 / _BEATS
             agent, now = f"worker-{self.sent // self._size % _AGENTS}", datetime.now(UTC)
             stamp = f"sent {time.time_ns() // 1_000_000}"
             events = [
