@@ -20,7 +20,7 @@ export function query(parameters: Changes): string {
 }
 
 export async function get<T>(path: string, parameters: Changes = {}, abort?: AbortSignal): Promise<T> {
-  return answer<T>(await fetch(path + query(parameters), { signal: abort, headers: { Accept: "application/json" } }));
+  return answer<T>(await reach(path + query(parameters), { signal: abort, headers: { Accept: "application/json" } }));
 }
 
 interface Listed {
@@ -43,7 +43,16 @@ export async function getPages<T>(address: string, pages: number, abort?: AbortS
 
 export async function send<T>(method: "POST" | "PUT" | "DELETE", path: string, body: unknown = {}): Promise<T> {
   const headers = { "Content-Type": "application/json", Accept: "application/json" };
-  return answer<T>(await fetch(path, { method, headers, body: JSON.stringify(body) }));
+  return answer<T>(await reach(path, { method, headers, body: JSON.stringify(body) }));
+}
+
+/** What browsers say of a server that is away differs, and tells nobody anything. */
+async function reach(path: string, request: RequestInit): Promise<Response> {
+  try {
+    return await fetch(path, request);
+  } catch (failure) {
+    throw failure instanceof TypeError ? new ApiError(0, "The board does not answer.") : failure;
+  }
 }
 
 async function answer<T>(response: Response): Promise<T> {

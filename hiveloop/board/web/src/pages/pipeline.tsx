@@ -1,11 +1,14 @@
 // What waits, across the fleet: for people, for a fix, for its turn.
-import { age, count, plural } from "../data/format";
-import { dict, dicts, moment, numberOr, text, type Dict } from "../data/read";
+import { useSignal } from "@preact/signals";
+import { age, count, duration, plural } from "../data/format";
+import { dict, dicts, moment, number, numberOr, text, type Dict } from "../data/read";
 import { useResource } from "../data/resource";
+import { href } from "../data/router";
 import { now } from "../data/time";
 import type { BoardEvent } from "../data/types";
 import { kindOf } from "../data/words";
-import { Failed, Loading } from "../parts/panel";
+import { More } from "../parts/more";
+import { Failed, Loading, Panel } from "../parts/panel";
 import { scope } from "./fleet";
 import { Approvals, Issues, Queues, Schedule, Todos } from "./pipeline/lists";
 
@@ -45,6 +48,7 @@ export function PipelinePage() {
           <Approvals items={approvals} withAgent />
           <Todos items={todos} withAgent />
           <Schedule items={scheduled} withAgent />
+          <ByAgent rows={dicts(answer["agents"])} />
         </div>
         <div class="stack">
           <Issues items={issues} closed={dicts(answer["closed_issues"])} withAgent onChange={pipeline.reload} />
@@ -52,6 +56,65 @@ export function PipelinePage() {
         </div>
       </div>
     </>
+  );
+}
+
+/** What waits at each agent, the busiest first. */
+function ByAgent({ rows }: { rows: readonly Dict[] }) {
+  const all = useSignal(false);
+  if (rows.length === 0) return null;
+  const weight = (row: Dict) => WAITING.reduce((sum, [name]) => sum + numberOr(row[name], 0), 0);
+  const sorted = [...rows].sort((a, b) => weight(b) - weight(a));
+  const hidden = all.value ? 0 : Math.max(0, sorted.length - FIRST_AGENTS);
+  return (
+    <Panel title="By agent" count={rows.length}>
+      <div class="table-box">
+        <table class="rows">
+          <thead>
+            <tr>
+              <th>Agent</th>
+              {WAITING.map(([name, label]) => (
+                <th key={name} class="c-num">
+                  {label}
+                </th>
+              ))}
+              <th class="c-num">Oldest</th>
+            </tr>
+          </thead>
+          <tbody data-rows>
+            {(hidden ? sorted.slice(0, FIRST_AGENTS) : sorted).map((row) => (
+              <Waits key={text(row["agent_id"])} row={row} />
+            ))}
+          </tbody>
+        </table>
+      </div>
+      <More of={{ more: hidden ? () => (all.value = true) : null }}>{`Show ${hidden} more`}</More>
+    </Panel>
+  );
+}
+
+const FIRST_AGENTS = 10;
+const WAITING = [
+  ["pending_approvals", "Approvals"],
+  ["active_issues", "Issues"],
+  ["active_todos", "To-dos"],
+  ["queue_depth", "Queue"],
+] as const;
+
+function Waits({ row }: { row: Dict }) {
+  const age = number(row["oldest_age_seconds"]);
+  return (
+    <tr data-row tabIndex={0}>
+      <td>
+        <a data-open href={href("/agent", { id: text(row["agent_id"]), view: "pipeline" })}>{text(row["agent_id"])}</a>
+      </td>
+      {WAITING.map(([name]) => (
+        <td key={name} class="c-num">
+          {numberOr(row[name], 0) ? count(number(row[name])) : <span class="muted">–</span>}
+        </td>
+      ))}
+      <td class="c-num">{age !== null && numberOr(row["queue_depth"], 0) ? duration(age * 1000) : <span class="muted">–</span>}</td>
+    </tr>
   );
 }
 

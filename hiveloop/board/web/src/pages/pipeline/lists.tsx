@@ -160,6 +160,15 @@ function useAction(act: () => Promise<unknown>, onDone: () => void) {
 
 const issuesOf = (agent: unknown) => `/v1/agents/${encodeURIComponent(text(agent))}/issues`;
 
+/** Where in a program an issue comes from, as logging tells it: file and line, function, logger. */
+function sourceOf(context: Dict): string {
+  const file = firstText(context["file"], context["pathname"], context["filename"]);
+  const line = firstText(context["line"], context["lineno"]);
+  const logger = text(context["logger"]);
+  const called = firstText(context["function"], context["funcName"]);
+  return [file && line ? `${file}:${line}` : file, called && `in ${called}`, logger && `logger ${logger}`].filter(Boolean).join(" ");
+}
+
 function ResolveAll({ items, onChange }: { items: readonly Dict[]; onChange: () => void }) {
   const asking = useSignal(false);
   const agents = [...new Set(items.map((item) => text(item["agent_id"])))];
@@ -197,9 +206,6 @@ function IssueRow({ item, withAgent, onChange }: { item: Dict; withAgent: boolea
     next.value = what;
     action.run();
   };
-  const context = dict(item["context"]);
-  const file = text(context["file"] ?? context["pathname"]);
-  const source = file && [file, text(context["line"] ?? context["lineno"])].filter(Boolean).join(":");
   return (
     <div class="item issue" role="listitem" data-row tabIndex={0}>
       <span class="lead">
@@ -208,7 +214,7 @@ function IssueRow({ item, withAgent, onChange }: { item: Dict; withAgent: boolea
       <div class="item-main">
         <b>{firstText(item["summary"], item["issue_id"])}</b> {item["reopened"] === true && !closed && <Tag tone="wait">reopened</Tag>}
         {closed && <Tag tone="idle">{text(item["action"]) || "closed"}</Tag>}
-        <About item={item} withAgent={withAgent} more={[text(item["category"]), source, text(item["issue_id"]) === key && key.startsWith("#") ? "" : text(item["issue_id"])]} />
+        <About item={item} withAgent={withAgent} more={[text(item["category"]), sourceOf(dict(item["context"])), text(item["issue_id"]) === key && key.startsWith("#") ? "" : text(item["issue_id"])]} />
         {action.error && (
           <p class="tone-fail said" role="alert">
             {action.error}
