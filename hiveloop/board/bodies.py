@@ -40,7 +40,7 @@ async def body_of(request: Request, most: int) -> bytes:
             if size <= most:
                 parts.append(part)
             elif size > most * _PATIENCE:
-                raise too_large
+                raise Failure(413, too_large.error, too_large.message, {"Connection": "close"})
     except ClientDisconnect:
         raise Failure(400, "invalid_batch", "the connection ended before the body did") from None
     if size > most:

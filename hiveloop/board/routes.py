@@ -14,6 +14,8 @@ import msgspec
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
 
+from hiveloop._guard import notice
+
 from .keyring import Keyring
 from .keys import Access
 from .live import Hub
@@ -150,17 +152,21 @@ async def stored(future: Future[T]) -> T:
     """
     try:
         return await asyncio.wrap_future(future)
-    except StoreFullError as error:
-        raise _unavailable("storage_full", "the disk of the board is full; nothing was stored") from error
-    except StoreClosedError as error:
-        raise _unavailable("shutting_down", "the board is being stopped; nothing was stored") from error
     except StoreError as error:
-        raise _unavailable("storage_failed", f"the board could not store this: {error}") from error
+        raise _refused_by_store(error) from error
 
 
-def _unavailable(error: str, message: str) -> Failure:
+def _refused_by_store(error: StoreError) -> Failure:
     headers = {"Retry-After": str(_RETRY_SECONDS)}
-    return Failure(503, error, message, headers, retry_after_seconds=_RETRY_SECONDS)
+    match error:
+        case StoreFullError():
+            code, message = "storage_full", "the disk of the board is full; nothing was stored"
+        case StoreClosedError():
+            code, message = "shutting_down", "the board is being stopped; nothing was stored"
+        case _:
+            notice("board store", "hiveloop board: the database does not do its work: %s", error)
+            code, message = "storage_failed", "the board's database does not do its work; its log says why"
+    return Failure(503, code, message, headers, retry_after_seconds=_RETRY_SECONDS)
 
 
 # -- answers ----------------------------------------------------------------------------------
@@ -207,6 +213,8 @@ def api(handler: Handler, purpose: str = "query") -> Endpoint:
             response = await handler(board, request, access)
         except Failure as failure:
             return failure_response(failure)
+        except StoreError as error:  # while reading: of the key, or what was asked for
+            return failure_response(_refused_by_store(error))
         response.headers.update(verdict.headers())
         return response
 

@@ -16,12 +16,14 @@ from hiveloop._shape import is_dict, is_list
 from .live import CHANNELS, Filters, Listener
 from .queries._clock import iso
 from .routes import Board, now_us
+from .store.protocol import StoreError
 
 __all__ = ["routes"]
 
 BAD_KEY, TOO_MANY = 4001, 4002
 """Close codes. Source: ingest API, stream."""
 _COALESCE_SECONDS = 0.1
+_LOOK_SECONDS = 1.0
 _encode = msgspec.json.Encoder().encode
 
 
@@ -30,19 +32,36 @@ async def _stream(socket: WebSocket) -> None:
     access = await board.access_of(socket)
     await socket.accept()
     if access is None:
-        await socket.close(BAD_KEY, "give a key of this board")
+        await _close(socket, BAD_KEY, "give a key of this board")
         return
     if board.sockets.get(access.name, 0) >= board.settings.limits.sockets:
-        await socket.close(TOO_MANY, "too many sockets with this key")
+        await _close(socket, TOO_MANY, "too many sockets with this key")
         return
     board.sockets[access.name] = board.sockets.get(access.name, 0) + 1
     listener = Listener(access.world)
     board.hub.add(listener)
+    watching = asyncio.create_task(_close_once_unknown(board, socket))
     try:
         await _converse(board, socket, listener)
     finally:
+        watching.cancel()
         board.hub.remove(listener)
         board.sockets[access.name] -= 1
+
+
+async def _close_once_unknown(board: Board, socket: WebSocket) -> None:
+    """End the stream when its key was revoked, or its session is over."""
+    while True:
+        await asyncio.sleep(_LOOK_SECONDS)
+        with suppress(StoreError):  # then it is not known yet
+            if await board.access_of(socket) is None:
+                await _close(socket, BAD_KEY, "this key was revoked")
+                return
+
+
+async def _close(socket: WebSocket, code: int, reason: str) -> None:
+    with suppress(RuntimeError, WebSocketDisconnect):  # it has gone meanwhile
+        await socket.close(code, reason)
 
 
 async def _converse(board: Board, socket: WebSocket, listener: Listener) -> None:

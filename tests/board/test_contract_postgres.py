@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from hiveloop.board.store.postgres import PostgresStore
+from tests.support.proxy import Way
+from tests.support.wait import eventually
 
 from .boards import event, running_board
 from .stores import new_database, postgres_server
@@ -34,6 +37,26 @@ def test_what_one_board_takes_all_show_and_push(postgres_server: str, tmp_path: 
         assert first.get("/v1/agents/ada")["derived_status"] == "processing"
         with second.client(None, Authorization=f"Bearer {first.keys['live']}") as client:
             assert client.get("/v1/agents").status_code == 200
+
+
+def test_a_database_that_goes_away_is_told_and_taken_again(postgres_server: str, tmp_path: Path) -> None:
+    url = urlsplit(new_database(postgres_server))
+    with Way(url.port or 0) as way:
+        through = url._replace(netloc=f"tester@127.0.0.1:{way.port}").geturl()
+        with running_board(tmp_path, store=PostgresStore(through)) as running, running.client() as client:
+            running.send(event("task_started", task_id="before"))
+            way.cut()
+            batch = {"envelope": {"agent_id": "ada"}, "events": [event("task_started", task_id="after")]}
+            for _ in range(3):
+                for answer in (client.post("/v1/ingest", json=batch), client.get("/v1/tasks")):
+                    assert (answer.status_code, answer.json()["error"]) == (503, "storage_failed")
+                    assert int(answer.headers["Retry-After"]) > 0
+                    assert "connection" not in answer.text  # nothing of where the database is
+            assert client.get("/health").status_code == 200
+            way.mend()
+            eventually(lambda: client.post("/v1/ingest", json=batch).status_code == 200)
+            tasks = running.get("/v1/tasks")["data"]
+        assert sorted(task["task_id"] for task in tasks) == ["after", "before"]
 
 
 def test_the_command_takes_a_database(postgres_server: str, tmp_path: Path) -> None:

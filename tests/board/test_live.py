@@ -155,6 +155,20 @@ def test_a_bad_key_is_told_by_the_close_code(board: Board, token: str) -> None:
     assert closed.value.rcvd.code == 4001
 
 
+def test_a_stream_ends_when_its_key_is_revoked(board: Board) -> None:
+    with board.browser() as browser:
+        made = browser.post("/v1/api-keys", json={"key_type": "read"}).json()
+        address = board.endpoint.replace("http", "ws", 1) + f"/v1/stream?token={made['raw_key']}"
+        with connect(address) as stream, board.stream() as other:
+            browser.delete(f"/v1/api-keys/{made['key_id']}")
+            with pytest.raises(ConnectionClosed) as closed:
+                stream.recv(10)
+            other.send(action="ping")
+            assert other.next()["type"] == "pong"
+    assert closed.value.rcvd is not None
+    assert closed.value.rcvd.code == 4001
+
+
 def test_pages_of_other_sites_get_no_stream(board: Board) -> None:
     address = board.endpoint.replace("http", "ws", 1) + f"/v1/stream?token={board.keys['live']}"
     with pytest.raises(InvalidStatus) as refused:

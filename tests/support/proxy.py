@@ -1,4 +1,4 @@
-"""A small reverse proxy with TLS on this machine, to stand before a board."""
+"""What stands before a server on this machine: a reverse proxy with TLS, a way that can be cut."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import ssl
 import threading
 from typing import Self
 
-__all__ = ["TlsProxy"]
+__all__ = ["TlsProxy", "Way"]
 
 _WAIT_SECONDS = 10.0
 _OWN = (b"host:", b"connection:", b"x-forwarded-proto:")
@@ -84,6 +84,56 @@ class TlsProxy:
         own = host if self._passes_host else f"Host: 127.0.0.1:{self.target}".encode()
         connection = b"Connection: Upgrade" if is_socket else b"Connection: close"
         return b"\r\n".join([first, own, connection, b"X-Forwarded-Proto: https", *kept])
+
+
+class Way:
+    """A port that leads to another one of this machine, and can be cut; use it as a context manager.
+
+    Args:
+        target: the port of the server.
+
+    Attributes:
+        port: where it begins.
+    """
+
+    def __init__(self, target: int) -> None:
+        self._target = target
+        self._listening = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self._listening.getsockname()[1]
+        self._open = list[socket.socket]()
+
+    def __enter__(self) -> Self:
+        self._start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.cut()
+
+    def cut(self) -> None:
+        """Break all connections off, and take no more."""
+        for one in (self._listening, *self._open):
+            with contextlib.suppress(OSError):
+                one.shutdown(socket.SHUT_RDWR)
+            one.close()
+        self._open.clear()
+
+    def mend(self) -> None:
+        """Take connections again, at the same port."""
+        self._listening = socket.create_server(("127.0.0.1", self.port))
+        self._start()
+
+    def _start(self) -> None:
+        threading.Thread(target=self._accept, args=(self._listening,), name="way", daemon=True).start()
+
+    def _accept(self, listening: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                near, _ = listening.accept()
+                far = socket.create_connection(("127.0.0.1", self._target), _WAIT_SECONDS)
+                far.settimeout(None)
+                self._open += (near, far)
+                for pair in ((near, far), (far, near)):
+                    threading.Thread(target=_pump, args=pair, name="way", daemon=True).start()
 
 
 def _pump(source: socket.socket, sink: socket.socket) -> None:

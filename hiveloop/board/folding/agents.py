@@ -15,7 +15,8 @@ __all__ = ["LIFECYCLE_RANKS", "fold_agent", "heard_us"]
 _I = numbers("agents")
 _EVENTS = _I["events"]
 _FIRST, _LAST = _I["first_us"], _I["last_us"]
-_SEEN, _PROFILE, _REGISTERED = _I["seen_stamp"], _I["profile_stamp"], _I["registered_stamp"]
+_SEEN, _REGISTERED = _I["seen_stamp"], _I["registered_stamp"]
+_PROFILE = tuple(_I[f"{name}_stamp"] for name in ("version", "framework", "runtime", "sdk"))
 _LIFECYCLE, _TASK = _I["lifecycle_stamp"], _I["task_stamp"]
 _HEARTBEAT, _PROGRESS, _ACTIVITY = _I["last_heartbeat_us"], _I["progress_stamp"], _I["last_activity_us"]
 _STOPPED, _ALIVE, _STOPPED_US = _I["stopped_stamp"], _I["alive_stamp"], _I["stopped_us"]
@@ -80,10 +81,12 @@ def fold_agent(agents: Contributions, world: str, facts: Facts) -> None:
 
 
 def _fold_profile(row: list[Any], at: str, event: NewEvent) -> None:
+    """Each by itself: an envelope that leaves one out does not take it back."""
     known = event.profile
     values = (known.agent_version, known.framework, known.runtime, known.sdk_version)
-    if values != (None, None, None, None):
-        latest(row, _PROFILE, at, values)
+    for column, value in zip(_PROFILE, values, strict=True):
+        if value is not None:
+            latest(row, column, at, (value,))
 
 
 def _fold_registration(row: list[Any], at: str, facts: Facts) -> None:

@@ -29,7 +29,7 @@ __all__ = ["BY_NAME", "DAY_US", "HOUR_US", "SCHEMA_VERSION", "TABLES", "Column",
 HOUR_US = 3_600_000_000
 DAY_US = 24 * HOUR_US
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 Type = Literal["text", "int", "real"]
 Rule = Literal["key", "add", "min", "max", "first", "last", "set", "derived"]
@@ -210,13 +210,10 @@ _AGENTS = Table(
             environment="environment, from the latest event",
             grp="group, from the latest event",
         ),
-        *_last(
-            "profile_stamp",
-            agent_version="version, from the latest event whose envelope tells a profile",
-            framework="framework",
-            runtime="runtime",
-            sdk_version="SDK and version",
-        ),
+        *_last("version_stamp", agent_version="version, from the latest event whose envelope tells it"),
+        *_last("framework_stamp", framework="framework, likewise"),
+        *_last("runtime_stamp", runtime="runtime, likewise"),
+        *_last("sdk_stamp", sdk_version="SDK and version, likewise"),
         *_last("registered_stamp", stuck_threshold_ms="int: declared at registration; NULL: 300 000"),
         *_last(
             "lifecycle_stamp",
