@@ -17,6 +17,7 @@ from hiveloop._version import __version__
 from .bodies import label_of, object_of
 from .keys import Access
 from .model import NewEvent
+from .prices import OWN, list_prices
 from .queries._clock import iso
 from .routes import Board, Failure, api, json_response, now_us, stored
 from .routes_ingest import append_events
@@ -100,19 +101,28 @@ async def _set_price(board: Board, request: Request, _: Access) -> Response:
         raise Failure(400, "validation_error", "valid_from_us must be a time in microseconds")
     prices = [_price(given, name) for name in ("input_usd", "output_usd")]
     provider = label_of(given, "provider") or None
-    sql = (
-        "INSERT INTO prices (model, valid_from_us, input_usd, output_usd, provider, source, updated_us)"
-        " VALUES (?, ?, ?, ?, ?, 'user', ?) ON CONFLICT (model, valid_from_us) DO UPDATE SET"
-        " input_usd = excluded.input_usd, output_usd = excluded.output_usd, provider = excluded.provider,"
-        " source = excluded.source, updated_us = excluded.updated_us"
-    )
-    await stored(board.store.manage(sql, (model, since, *prices, provider, now_us())))
+    await stored(board.store.manage(_SET_PRICE, (model, since, *prices, provider, OWN, now_us())))
     return json_response({"model": model, "input_usd": prices[0], "output_usd": prices[1]})
 
 
+_SET_PRICE = (
+    "INSERT INTO prices (model, valid_from_us, input_usd, output_usd, provider, source, updated_us)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (model, valid_from_us) DO UPDATE SET"
+    " input_usd = excluded.input_usd, output_usd = excluded.output_usd, provider = excluded.provider,"
+    " source = excluded.source, updated_us = excluded.updated_us"
+)
+
+
 async def _remove_price(board: Board, request: Request, _: Access) -> Response:
+    """Take back what was set for a model, so that its list price is in force again; else remove that."""
     model = _model(request.path_params)
-    if not await stored(board.store.manage("DELETE FROM prices WHERE model = ?", (model,))):
+    own = "DELETE FROM prices WHERE model = ? AND source = ?"
+    if await stored(board.store.manage(own, (model, OWN))):
+        for price in list_prices():
+            if price.model == model:
+                rates = (price.input_usd, price.output_usd, price.provider, price.source)
+                await stored(board.store.manage(_SET_PRICE, (model, price.valid_from_us, *rates, now_us())))
+    elif not await stored(board.store.manage("DELETE FROM prices WHERE model = ?", (model,))):
         raise Failure(404, "not_found", "there is no price for that model")
     return Response(status_code=204)
 

@@ -431,6 +431,17 @@ def test_prices_are_edited(board: Board) -> None:
         rows = browser.get("/v1/admin/pricing").json()["data"]
         assert [row["input_usd"] for row in rows if row["model"] == "my-model"] == [1.5]
         assert browser.delete("/v1/admin/pricing/my-model").status_code == 204
+        listed = [row for row in rows if row["model"] == "amazon.nova-lite"]
+        assert (
+            browser.put("/v1/admin/pricing/amazon.nova-lite", json={**price, "model": None}).status_code
+            == 200
+        )
+        assert browser.delete("/v1/admin/pricing/amazon.nova-lite").status_code == 204
+        rows = browser.get("/v1/admin/pricing").json()["data"]
+        again = [{**row, "updated_at": None} for row in rows if row["model"] == "amazon.nova-lite"]
+        assert again == [{**row, "updated_at": None} for row in listed]
+        assert browser.delete("/v1/admin/pricing/amazon.nova-lite").status_code == 204
+        assert browser.delete("/v1/admin/pricing/amazon.nova-lite").status_code == 404
         for wrong in ({"model": ""}, {**price, "input_usd": -1}, {**price, "output_usd": "3"}):
             assert browser.put("/v1/admin/pricing", json=wrong).status_code == 400
 

@@ -92,7 +92,8 @@ def test_older_marks_are_read_on_demand_and_in_order(board: Board, sign_in: Sign
 
 
 def test_any_two_configurations_are_compared(board: Board, sign_in: SignIn) -> None:
-    for number, config in enumerate(({"a": 1, "b": 1}, {"a": 2, "b": 1}, {"a": 2, "b": {"deep": True}})):
+    configs: list[Event] = [{"a": 1, "b": 1}, {"a": 2, "b": 1}, {"a": 2, "b": {"deep": True}}]
+    for number, config in enumerate(configs):
         send(board, custom("config_snapshot", f"Version {number}", config, 300 - 100 * number))
     page = at(sign_in(board), board, "/agent", id="sender", view="config")
     lines = page.locator(".diff")

@@ -27,6 +27,12 @@ export interface Refresh {
 }
 
 const PAUSE_MS = 400;
+const readers = new Set<() => void>();
+
+/** Read everything that is shown again, so many milliseconds from now: for changes that no event tells of. */
+export function readAgain(...afterMs: readonly number[]): void {
+  for (const after of afterMs) setTimeout(() => readers.forEach((read) => read()), after);
+}
 
 /** Read a path of the API now, when its parameters change, and when the stream makes it stale. */
 export function useResource<T>(path: string | null, parameters: Changes = {}, refresh: Refresh = {}): Resource<T> {
@@ -56,6 +62,8 @@ export function useResource<T>(path: string | null, parameters: Changes = {}, re
       refresh.pauseMs ?? PAUSE_MS,
     );
     reader.current = made;
+    const read = () => made.request();
+    readers.add(read);
     made.request();
     const ends = [
       onEvents((events) => latest.current.when && events.some(latest.current.when) && made.request()),
@@ -65,6 +73,7 @@ export function useResource<T>(path: string | null, parameters: Changes = {}, re
     const ticks = refresh.everyMs ? setInterval(() => !document.hidden && made.request(), refresh.everyMs) : undefined;
     return () => {
       for (const end of ends) end();
+      readers.delete(read);
       clearInterval(ticks);
       made.close();
     };

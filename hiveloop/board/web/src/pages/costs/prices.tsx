@@ -4,7 +4,7 @@ import { useEffect, useRef } from "preact/hooks";
 import { send } from "../../data/api";
 import { when } from "../../data/format";
 import { dict, dicts, firstText, moment, number, text, type Dict } from "../../data/read";
-import { useResource } from "../../data/resource";
+import { readAgain, useResource } from "../../data/resource";
 import { change, param } from "../../data/router";
 import { Tag } from "../../parts/badges";
 import { Confirm } from "../../parts/confirm";
@@ -12,6 +12,9 @@ import { Icon } from "../../parts/icon";
 import { Failed, Loading, Panel } from "../../parts/panel";
 
 const PATH = "/v1/admin/pricing";
+
+/** A new price reaches the calls of before step by step, the more of them the later. */
+const REPRICED_MS = [0, 700, 3000, 10_000];
 
 /** What the form shows, as it is typed. */
 interface Draft {
@@ -58,7 +61,7 @@ function PriceRows() {
         US dollars per million tokens. {dated && `List prices as of ${dated}. `}A model is matched by its name, else by the longest
         beginning of it.
       </p>
-      <PriceForm draft={draft.value} onDraft={(changed) => (draft.value = changed)} onDone={prices.reload} />
+      <PriceForm draft={draft.value} onDraft={(changed) => (draft.value = changed)} onDone={() => readAgain(...REPRICED_MS)} />
       <div class="table-box prices">
         <table class="rows">
           <thead>
@@ -74,7 +77,7 @@ function PriceRows() {
           </thead>
           <tbody data-rows>
             {rows.map((row) => (
-              <Price key={`${text(row["model"])} ${text(row["valid_from"])}`} row={row} onEdit={() => edit(row)} onChange={prices.reload} />
+              <Price key={`${text(row["model"])} ${text(row["valid_from"])}`} row={row} onEdit={() => edit(row)} onChange={() => readAgain(...REPRICED_MS)} />
             ))}
           </tbody>
         </table>
@@ -129,7 +132,8 @@ function Remove({ model, onChange }: { model: string; onChange: () => void }) {
       </button>
       {asking.value && (
         <Confirm title={`Remove the price of ${model}?`} yes="Remove it" no="Keep it" error={error.value} onYes={() => void remove()} onNo={() => (asking.value = false)}>
-          Its calls are then estimated by the next shorter name in this table, or not at all.
+          If the model has a list price, that is in force again; else its calls are estimated by the next shorter name in this
+          table, or not at all.
         </Confirm>
       )}
     </>
