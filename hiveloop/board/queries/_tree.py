@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from ._calls import cost_source
 from ._clock import iso
 from ._happenings import Happening
 from ._intervals import Interval
+from ._sql import dollars
 from ._values import number, rounded
 
 __all__ = ["Action", "Waterfall", "positive", "shown_llm_call"]
@@ -211,12 +213,14 @@ def shown_llm_call(seen: Happening) -> dict[str, Any]:
     """Return what an LLM call's event tells about the call."""
     payload = seen.payload
     tokens_in, tokens_out = payload.number("tokens_in"), payload.number("tokens_out")
+    reported, estimated = seen.row["cost_nano"], seen.row["est_nano"]
     return {
         "name": payload.text("name"),
         "model": payload.text("model"),
         "tokens_in": _count(tokens_in),
         "tokens_out": _count(tokens_out),
-        "cost": positive(payload.get("cost")),
+        "cost": dollars(estimated) if estimated else positive(payload.get("cost")),
+        "cost_source": cost_source(reported, estimated),
         "duration_ms": rounded(seen.duration_ms, 3),
         "prompt_preview": payload.text("prompt_preview"),
         "response_preview": payload.text("response_preview"),

@@ -1,4 +1,4 @@
-import { age, exact, money, when } from "../../data/format";
+import { age, count, exact, money, when } from "../../data/format";
 import { dict, firstText, moment, number, numberOr, text } from "../../data/read";
 import { change, href, param } from "../../data/router";
 import { agentLook } from "../../data/status";
@@ -51,6 +51,7 @@ function Card({ agent }: { agent: Agent }) {
       </header>
       <Reason agent={agent} />
       <Work agent={agent} />
+      <Told agent={agent} />
       <Sparkline values={agent["sparkline_1h"]} beats={agent["heartbeats_1h"]} beating={status !== "offline" && beat !== null && beat < 120} />
       <footer>
         <Marks agent={agent} />
@@ -66,7 +67,8 @@ function Reason({ agent }: { agent: Agent }) {
   const reason = firstText(agent["reason"], agent.agent_type, "general");
   const since = moment(agent["since"]);
   const isPast = ["error", "offline"].includes(shownStatus(agent));
-  const model = text(heartbeat(agent)["model"]);
+  const told = heartbeat(agent);
+  const model = firstText(told["model"], told["current_model"]);
   return (
     <p class="card-why">
       <span class="reason" title={reason}>
@@ -96,6 +98,27 @@ function Age({ at, before = "", after = "" }: { at: number; before?: string; aft
 export function heartbeat(agent: Agent): Record<string, unknown> {
   const payload = dict(agent["heartbeat_payload"]);
   return { ...dict(payload["data"]), ...payload };
+}
+
+/** Figures that a card has a place of its own for, and what is no figure. */
+const PLACED = new Set(["model", "current_model", "consecutive_failures", "hiveloop", "kind", "summary", "tags", "data", "callbacks"]);
+const MOST_TOLD = 3;
+
+/** Further figures of the agent's own, under the names it gave them. */
+function Told({ agent }: { agent: Agent }) {
+  const figures = Object.entries(heartbeat(agent)).filter(([name, value]) => !PLACED.has(name) && ["number", "string"].includes(typeof value));
+  if (figures.length === 0) return null;
+  const words = figures.slice(0, MOST_TOLD).map(([name, value]) => `${name.replace(/_usd$/, "").replaceAll("_", " ")} ${figure(name, value)}`);
+  return (
+    <p class="card-told muted" title={figures.map(([name, value]) => `${name}: ${text(value)}`).join("\n")}>
+      {words.join(" · ")}
+    </p>
+  );
+}
+
+function figure(name: string, value: unknown): string {
+  if (typeof value !== "number") return text(value);
+  return /cost|usd/.test(name) ? money(value) : count(value);
 }
 
 function Work({ agent }: { agent: Agent }) {

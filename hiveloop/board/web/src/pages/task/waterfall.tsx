@@ -161,7 +161,7 @@ function Bar({ node, clock, marks, selected }: { node: Node; clock: Clock; marks
 
 function figures(node: Node): string {
   const cost = number(node.llm["cost"]);
-  return [node.duration === null ? "" : duration(node.duration), cost ? money(cost) : ""].filter(Boolean).join(" · ");
+  return [node.duration === null ? "" : duration(node.duration), cost ? `${text(node.llm["cost_source"]) === "estimated" ? "~" : ""}${money(cost)}` : ""].filter(Boolean).join(" · ");
 }
 
 /** The figures of a bar, on the side where there is room. */
