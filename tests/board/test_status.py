@@ -216,27 +216,27 @@ def test_offline_is_idle_on_the_wire(store: SqliteStore) -> None:
     assert (status.wire, status.is_offline) == ("idle", True)
 
 
-@pytest.mark.parametrize(
-    ("events", "expected"),
-    [
-        ([started(0)], "processing"),
-        ([started(0), completed(1)], "completed"),
-        ([started(0), failed(1)], "failed"),
-        ([started(0), failed(1), completed(2)], "completed"),
-        ([started(0), completed(1), failed(2)], "completed"),
-        ([started(0, run=""), completed(1, run=""), failed(2, run="")], "failed"),
-        ([started(0, run=""), failed(1, run=""), started(2, run="")], "processing"),
-        ([started(0), event("escalated", 1, {}, task="t")], "escalated"),
-        ([started(0), event("escalated", 1, {}, task="t"), completed(2)], "completed"),
-        ([started(0), asks(1)], "waiting"),
-        ([started(0), asks(1), answers(2)], "processing"),
-        ([started(0), asks(1), asks(2), answers(3)], "waiting"),
-        ([started(0), asks(1), completed(2)], "completed"),
-        ([completed(2), started(0)], "completed"),
-        ([llm_call(1)], "processing"),
-        ([stopped(1), started(0)], "stuck"),
-    ],
-)
+TASK_TABLE: list[tuple[list[NewEvent], str]] = [
+    ([started(0)], "processing"),
+    ([started(0), completed(1)], "completed"),
+    ([started(0), failed(1)], "failed"),
+    ([started(0), failed(1), completed(2)], "completed"),
+    ([started(0), completed(1), failed(2)], "completed"),
+    ([started(0, run=""), completed(1, run=""), failed(2, run="")], "failed"),
+    ([started(0, run=""), failed(1, run=""), started(2, run="")], "processing"),
+    ([started(0), event("escalated", 1, {}, task="t")], "escalated"),
+    ([started(0), event("escalated", 1, {}, task="t"), completed(2)], "completed"),
+    ([started(0), asks(1)], "waiting"),
+    ([started(0), asks(1), answers(2)], "processing"),
+    ([started(0), asks(1), asks(2), answers(3)], "waiting"),
+    ([started(0), asks(1), completed(2)], "completed"),
+    ([completed(2), started(0)], "completed"),
+    ([llm_call(1)], "processing"),
+    ([stopped(1), started(0)], "stuck"),
+]
+
+
+@pytest.mark.parametrize(("events", "expected"), TASK_TABLE)
 def test_a_tasks_state(store: SqliteStore, events: list[NewEvent], expected: str) -> None:
     status = status_of(store, events, 5)
     [row] = rows_of(store, "SELECT state, is_open FROM tasks")
