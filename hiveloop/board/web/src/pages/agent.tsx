@@ -65,6 +65,10 @@ function Identity({ agent }: { agent: Agent }) {
         <AgentBadge status={status} />
         <h1 title={agent.agent_id}>{agent.agent_id}</h1>
         <Outcomes values={agent["last_outcomes"]} />
+        <span class="grow" />
+        <a class="to-insights" href={href("/insights", { agent: agent.agent_id })}>
+          Insights of this agent
+        </a>
       </div>
       <Facts
         rows={[

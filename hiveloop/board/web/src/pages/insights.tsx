@@ -14,7 +14,7 @@ import { scope } from "./fleet";
 
 export function InsightsPage() {
   const asked = { ...scope(), agent_id: param("agent"), range: range() };
-  const insights = useResource<Dict>("/v1/insights", asked, { when: (event) => event.event_type !== "heartbeat", everyMs: 60_000, pauseMs: 5000 });
+  const insights = useResource<Dict>("/v1/insights", asked, { when: (event) => event.event_type !== "heartbeat", everyMs: 60_000, pauseMs: 2000 });
   if (insights.error && !insights.data) return <Failed what="The insights" error={insights.error} />;
   if (!insights.data) return <Loading />;
   const told = insights.data;
@@ -322,10 +322,13 @@ const COMPOSED = [
 
 function Composition({ card }: { card: Dict }) {
   const turns = dicts(card["by_turn"]);
+  const known = COMPOSED.some(([name]) => numberOr(card[`${name}_tokens`], 0) > 0);
   return (
     <Card title="Prompt composition" card={card} lines={metadata('"system_prompt_tokens": 300,\n        "history_tokens": 700, "tool_results_tokens": 200')} about="What prompts are made of: which part grows, and would be the one to cut.">
-      <Caption>Share of the prompt tokens</Caption>
-      <Bars label="Parts" rows={COMPOSED.map(([name, label, tone]) => ({ name: label, share: numberOr(card[`${name}_pct`], 0), told: `${percent(number(card[`${name}_pct`]))} · ${count(number(card[`${name}_tokens`]))}`, tone }))} />
+      {known && <Caption>Share of the prompt tokens</Caption>}
+      {known && (
+        <Bars label="Parts" rows={COMPOSED.map(([name, label, tone]) => ({ name: label, share: numberOr(card[`${name}_pct`], 0), told: `${percent(number(card[`${name}_pct`]))} · ${count(number(card[`${name}_tokens`]))}`, tone }))} />
+      )}
       {turns.length > 0 && <Growth turns={turns} />}
     </Card>
   );
