@@ -23,6 +23,7 @@ from .transport import (
     Refused,
     Retry,
     Transport,
+    offer_work,
 )
 
 if TYPE_CHECKING:
@@ -212,10 +213,16 @@ class Delivery:
         return self._transport.prepare(batch)
 
     def _send(self, prepared: object, timeout: float) -> Outcome:
+        offer_work(self._build_ahead)
         try:
             return self._transport.send(prepared, timeout)
         except OSError as error:
             return Retry(f"{type(error).__name__}: {error}")
+        finally:
+            offer_work(None)
+
+    def _build_ahead(self) -> None:
+        attempt("delivery", self.lane.build_ahead, default=None)
 
     def _breathe(self) -> None:
         # A real pause of a few microseconds hands the interpreter over; an event that nobody sets, since

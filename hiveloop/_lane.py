@@ -223,6 +223,20 @@ class Lane(Generic[Item]):
         piece = work if isinstance(work, _Piece) else self._build_piece(work)
         return self._send(piece)
 
+    def build_ahead(self) -> None:
+        """Build what `next` would build next, while a batch is on its way; on the worker's thread.
+
+        Of the records cut from the queue already: a new window would move the watermark of `flush`.
+        """
+        with self._lock:
+            if not self._work or isinstance(self._work[0], _Piece):
+                return
+            group = cast("_Group", self._work.popleft())
+        piece = self._build_piece(group)
+        with self._lock:
+            if piece is not None and not self._closed:
+                self._work.appendleft(piece)
+
     def _send(self, piece: _Piece[Item] | None) -> Send | Wait:
         with self._lock:
             if piece is None or self._closed:

@@ -15,7 +15,9 @@ gives each the same back-off, splitting, drop accounting, flush and shutdown.
 
 from __future__ import annotations
 
+import threading
 from abc import abstractmethod
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
 
@@ -39,6 +41,8 @@ __all__ = [
     "TooLarge",
     "Transport",
     "event_id",
+    "offer_work",
+    "work_ahead",
 ]
 
 
@@ -242,3 +246,25 @@ class EventHooks(Protocol):
 def event_id(number: int) -> str:
     """Return the id of the event that `EventHooks.event_recorded` announced, in the same process."""
     return id_text(number)
+
+
+class _Offer(threading.local):
+    work: Callable[[], None] | None = None
+
+
+_offer = _Offer()
+
+
+def offer_work(work: Callable[[], None] | None) -> None:
+    """Say what `work_ahead` does on this thread; the engine's part of it."""
+    _offer.work = work
+
+
+def work_ahead() -> None:
+    """Let the engine build the next batch while the answer to this one is on its way.
+
+    A transport may call it in `Transport.send`, between request and answer. It takes milliseconds, or
+    nothing when there is nothing to build; elsewhere it does nothing.
+    """
+    if _offer.work is not None:
+        _offer.work()

@@ -25,6 +25,8 @@ import urllib3
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
+from hiveloop.transport import work_ahead
+
 __all__ = ["FAILURES", "Answer", "Session", "describe_error"]
 
 CONNECT_SECONDS = 10.0
@@ -88,9 +90,17 @@ class _BoundedResponse(http.client.HTTPResponse):
 class _Connection(HTTPConnection):
     response_class = _BoundedResponse
 
+    def getresponse(self) -> Any:
+        work_ahead()
+        return super().getresponse()
+
 
 class _SecureConnection(HTTPSConnection):
     response_class = _BoundedResponse
+
+    def getresponse(self) -> Any:
+        work_ahead()
+        return super().getresponse()
 
 
 class _Pool(HTTPConnectionPool):

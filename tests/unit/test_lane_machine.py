@@ -212,6 +212,13 @@ class LaneMachine(RuleBasedStateMachine):
         """The worker takes one step, so that callers and clock can go on before the answer."""
         self.step()
 
+    @rule()
+    @precondition(lambda self: self.sending is not None)
+    def work_ahead(self) -> None:
+        """The worker builds what comes next while it waits for the answer."""
+        self.lane.build_ahead()
+        self.drain_cut()
+
     @rule(answer=ANSWERS)
     @precondition(lambda self: self.sending is not None)
     def end_to_send(self, answer: Answer) -> None:
