@@ -35,26 +35,36 @@ def test_what_a_slow_page_missed_is_read_without_gap_while_more_arrives(
     """The board dropped a batch and says so; before the page has read it, the socket brings later events."""
     sockets: list[WebSocketRoute] = []
     asked: list[Route] = []
+    dropped: list[str] = []
     is_slow = False
 
     def pass_on(socket: WebSocketRoute) -> None:
         server = socket.connect_to_server()
         sockets.append(socket)
-        server.on_message(
-            lambda text: socket.send(text) if not is_slow or '"event.batch"' not in str(text) else None
-        )
+
+        def on(text: str | bytes) -> None:
+            if is_slow and '"event.batch"' in str(text):
+                dropped.append(str(text))
+            else:
+                socket.send(text)
+
+        server.on_message(on)
+
+    def hold(route: Route) -> None:
+        asked.append(route)
 
     send(board, action(1))
     page = sign_in(board)
     page.route_web_socket(re.compile("/v1/stream"), pass_on)
     page.reload()
     is_live(page)
-    page.route(re.compile("after_seq"), lambda route: asked.append(route), times=1)
+    page.route(re.compile("after_seq"), hold, times=1)
     is_slow = True
-    with page.expect_request(re.compile("after_seq")):
-        send(board, *(action(number) for number in range(2, 402)))
-        sockets[-1].send(json.dumps({"type": "resync", "seq": 401}))
+    send(board, *(action(number) for number in range(2, 402)))
+    eventually(lambda: page.evaluate("1") and any("step 401" in text for text in dropped))
     is_slow = False
+    with page.expect_request(re.compile("after_seq")):
+        sockets[-1].send(json.dumps({"type": "resync", "seq": 401}))
     send(board, action(402))
     expect(page.get_by_text("step 402", exact=True)).to_be_visible()
     asked[0].continue_()
