@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 
 import pytest
 import requests
-from playwright.sync_api import Page, Route, WebSocketRoute, expect
+from playwright.sync_api import BrowserContext, Page, Route, WebSocketRoute, expect
 
 from .conftest import Board, running_board
 
@@ -315,6 +315,7 @@ _HOSTILE = [
 ]
 
 
+_MARKUP = _HOSTILE[:3]
 _FIELDS = (
     *("name", "model", "goal", "description", "severity", "issue_id", "todo_id", "action", "approver"),
     *("approved_by", "decision", "reason", "assigned_to", "priority", "source", "category", "detector"),
@@ -343,8 +344,12 @@ def _hostile_events(text: str, at: int) -> list[dict[str, Any]]:
     events = [{**common, "event_type": "custom", "payload": payload} for payload in payloads]
     flat = {"action_name": text, "function": text, "args": {text: text}, "result": text, "error": text}
     flat |= {"exception_type": text, "exception_message": text, "summary": text, "data": data}
-    for kind in ("task_started", "action_failed", "escalated", "approval_requested", "retry_started"):
+    lifecycle = ("task_started", "action_failed", "escalated", "approval_requested", "retry_started")
+    for kind in (*lifecycle, "approval_received", "task_failed"):
         events.append({**common, "event_type": kind, "action_id": text, "status": text, "payload": flat})
+    for number in range(3):  # which become one row
+        more = {"action_id": f"{text}{number}", "duration_ms": 5, "payload": flat}
+        events.append({**common, "event_type": "action_completed", **more})
     events.append({**common, "event_type": "heartbeat", "payload": {"model": text, text: text}})
     return [{"event_id": f"hostile-{at}-{n}", **event} for n, event in enumerate(events)]
 
@@ -375,7 +380,7 @@ def test_no_field_of_an_event_runs_as_script(board: Board, sign_in: SignIn) -> N
         assert answer.status_code in (200, 207), answer.text
     page = sign_in(board)
     page.add_init_script("window.hurt = 0")
-    queries = ["/", "/pipeline", "/costs?prices=open", "/insights"]
+    queries = ["/", "/?words=plain", "/pipeline", "/costs?prices=open", "/insights"]
     for text in _HOSTILE:
         queries += [f"/task?{urlencode({'id': text})}", f"/task?{urlencode({'id': text, 'view': 'log'})}"]
         for view in ("", "pipeline", "llm", "config"):
@@ -388,6 +393,41 @@ def test_no_field_of_an_event_runs_as_script(board: Board, sign_in: SignIn) -> N
         assert page.get_by_role("heading", name="This page could not be shown").count() == 0, query
         assert page.evaluate("window.hurt") == 0, query
         assert page.locator("main script, main iframe, main img").count() == 0, query
+
+
+def test_no_node_of_a_task_runs_as_script(board: Board, sign_in: SignIn) -> None:
+    page = sign_in(board)
+    page.add_init_script("window.hurt = 0")
+    page.reload()
+    for at, text in enumerate(_MARKUP):
+        send(board, *_hostile_events(text, at))
+        page.evaluate(_GO, f"/task?{urlencode({'id': text, 'open': f'action:{text}0'})}")
+        links = page.get_by_role("list", name="Waterfall").get_by_role("link")
+        expect(links.first).to_be_visible()
+        addresses = links.evaluate_all("(all) => all.map((one) => one.getAttribute('href'))")
+        assert len(addresses) > 15
+        for address in addresses:
+            page.evaluate(_GO, address)
+            assert page.get_by_role("complementary", name=re.compile("^Details of")).count() == 1, address
+            assert page.locator("main script, main iframe, main img").count() == 0, address
+        assert page.evaluate("window.hurt") == 0, text
+
+
+def test_no_part_of_an_address_runs_as_script(board: Board, context: BrowserContext) -> None:
+    send(board, action(1))
+    page = context.new_page()
+    page.add_init_script("window.hurt = 0")
+    page.goto(board.link)
+    page.wait_for_url(f"{board.endpoint}/")
+    for text in _HOSTILE:
+        filters = dict.fromkeys(("q", "agent", "show", "status", "tasks", "env", "paused"), text)
+        places = dict.fromkeys(("run", "node", "zoom", "open", "show", "plan"), text)
+        for query in (f"/?{urlencode(filters)}", f"/task?{urlencode({'id': 'task-1', **places})}"):
+            page.evaluate(_GO, query)
+            expect(page.locator("[aria-busy]")).to_have_count(0)
+            assert page.get_by_role("heading", name="This page could not be shown").count() == 0, query
+            assert page.locator("main script, main iframe, main img").count() == 0, query
+    assert page.evaluate("window.hurt") == 0
 
 
 def test_garbage_from_the_api_does_not_empty_the_page(board: Board, sign_in: SignIn) -> None:
