@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import secrets
 import sys
 from pathlib import Path
@@ -16,6 +17,7 @@ from .keys import KeyKind, kind_of_key, new_key
 __all__ = ["BusyError", "DataFolder", "Running", "default_folder"]
 
 _SHORTEST_SECRET = 32
+_SECRET = re.compile(r"(?:[0-9a-f]{2}){32,}")
 
 
 class Running(NamedTuple):
@@ -96,7 +98,12 @@ class DataFolder:
             if len(shared) < _SHORTEST_SECRET:
                 raise OSError(f"HIVELOOP_BOARD_SECRET has less than {_SHORTEST_SECRET} characters")
             return shared.encode()
-        return bytes.fromhex(self._kept("secret", secrets.token_hex(32)))
+        found = self._kept("secret", secrets.token_hex(_SHORTEST_SECRET))
+        if not _SECRET.fullmatch(found):  # an empty one would sign what anybody could sign
+            raise OSError(
+                f"{self.path / 'secret'} holds no secret: remove it, and the next start makes another"
+            )
+        return bytes.fromhex(found)
 
     def key(self) -> str:
         """Return the key that was made at the first start: it is shown again at each."""

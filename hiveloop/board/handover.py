@@ -30,7 +30,7 @@ class Offer:
         folder: where to leave them; the user's runtime folder by default.
 
     Attributes:
-        standing: whether programs find this offer.
+        problem: why it could not be left, "" when it could.
     """
 
     def __init__(
@@ -40,6 +40,7 @@ class Offer:
         self._content = told if public_url is None else {**told, "public_url": public_url}
         self._path = (folder or Path(runtime_folder())) / FILE_NAME
         self._file: IO[str] | None = None
+        self.problem = ""
 
     @property
     def standing(self) -> bool:
@@ -47,16 +48,23 @@ class Offer:
         return self._file is not None
 
     def __enter__(self) -> Self:
+        try:
+            self._file = self._left()
+        except OSError as error:
+            self.problem = f"{error.filename or self._path}: {error.strerror}"
+        return self
+
+    def _left(self) -> IO[str] | None:
+        """Write the file and lock it; None where another board holds it."""
         self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         file = _opened(self._path)
         if not _locked(file):
             file.close()
-            return self
+            return None
         file.truncate(0)
         file.write(json.dumps(self._content))
         file.flush()
-        self._file = file
-        return self
+        return file
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -23,12 +23,26 @@ from .security import COOKIE, Hosts, Limits, RateLimits, Sessions
 from .store.protocol import Store, StoreClosedError, StoreError, StoreFullError
 from .traces import Traces
 
-__all__ = ["Board", "Failure", "Settings", "api", "failure_response", "json_response", "now_us", "stored"]
+__all__ = [
+    "STATIC",
+    "Board",
+    "Failure",
+    "Settings",
+    "api",
+    "failure_response",
+    "json_response",
+    "now_us",
+    "stored",
+]
 
 T = TypeVar("T")
 _READERS = 4
 """Threads that answer queries. SQLite reads in parallel; Python does not, so more would only wait."""
 _RETRY_SECONDS = 5
+
+
+STATIC = Path(__file__).parent / "static"
+"""Where the built pages are."""
 
 
 class Settings(NamedTuple):
@@ -49,7 +63,7 @@ class Settings(NamedTuple):
     api_key: str | None = None
     hosts: Hosts = Hosts()
     limits: Limits = Limits()
-    static: Path = Path(__file__).parent / "static"
+    static: Path = STATIC
     previews: bool = True
 
 

@@ -50,7 +50,8 @@ def listen(host: str = "127.0.0.1", port: int | None = None) -> socket.socket:
         except OSError as error:
             reason = error.strerror or str(error)
     shown = f"{ports[0]} to {ports[-1]}" if port is None else str(port)
-    raise PortTakenError(f"cannot listen on {host} port {shown}: {reason}")
+    advice = "leave --port out, or give another one" if port else "give another --host or --port"
+    raise PortTakenError(f"cannot listen on {host} port {shown}: {reason}; {advice}")
 
 
 def _bound(host: str, port: int) -> socket.socket:

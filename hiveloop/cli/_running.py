@@ -17,7 +17,7 @@ from hiveloop.board.folder import BusyError, DataFolder, Running, default_folder
 from hiveloop.board.handover import Offer
 from hiveloop.board.keyring import Keyring
 from hiveloop.board.keys import KeyKind
-from hiveloop.board.routes import Settings
+from hiveloop.board.routes import STATIC, Settings
 from hiveloop.board.routes_pages import LINK_PATH
 from hiveloop.board.security import Hosts, Sessions
 from hiveloop.board.server import BoardServer, PortTakenError, Started, endpoint_of, listen
@@ -31,6 +31,8 @@ _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _END_SECONDS = 1.0
 _DAY_US = 86_400_000_000
 _OPEN_IT = "Open it in a browser, once: {link}\nFor a second one, give it another folder with --data"
+_ADDRESS = "give postgresql://USER:PASSWORD@HOST/DATABASE, with all but letters and digits as %XX"
+_NO_PAGES = "Its pages were not built into this installation: the link below says how. All else works.\n"
 _STOP_IT = "Stop it first, then do this again"
 
 
@@ -62,9 +64,20 @@ def perform(action: str | None, choices: Choices) -> int:
 
     Raises:
         CannotRunError: it cannot be done.
-        OSError: the data folder cannot be used.
     """
-    folder = DataFolder(choices.data or default_folder())
+    path = choices.data or default_folder()
+    try:
+        return _performed(action, DataFolder(path), choices)
+    except BrokenPipeError:
+        raise  # nobody reads what is printed
+    except OSError as error:
+        if not str(error.filename).startswith(str(path.absolute())):
+            raise CannotRunError(str(error)) from error
+        advice = "choose another folder with --data or HIVELOOP_BOARD_DATA"
+        raise CannotRunError(f"{error.filename} cannot be used ({error.strerror}): {advice}") from error
+
+
+def _performed(action: str | None, folder: DataFolder, choices: Choices) -> int:
     match action:
         case "link":
             return _link(folder, choices)
@@ -156,7 +169,12 @@ def _store(folder: DataFolder, choices: Choices) -> Generator[Store]:
     try:
         store = _opened(folder, choices.database, retention)
     except StoreError as error:
-        raise CannotRunError(str(error)) from error
+        advice = (
+            "check that it runs, and its address in --database or HIVELOOP_BOARD_DATABASE"
+            if choices.database
+            else "move it away, or choose another folder with --data"
+        )
+        raise CannotRunError(f"{str(error).rstrip()}\n{advice}") from error
     try:
         yield store
     finally:
@@ -173,10 +191,12 @@ def _opened(folder: DataFolder, database: str | None, retention: Retention) -> S
     if database is None:
         return SqliteStore(folder.database, retention=retention)
     try:
-        from hiveloop.board.store.postgres import PostgresStore
+        from hiveloop.board.store.postgres import PostgresStore, is_address
     except ImportError as error:
         message = f'--database needs its extra: pip install "hiveloop[board-postgres]" ({error})'
         raise CannotRunError(message) from error
+    if not is_address(database):  # the driver's words might hold the password
+        raise CannotRunError(f"the address of the database cannot be read: {_ADDRESS}")
     return PostgresStore(database, retention=retention)
 
 
@@ -217,7 +237,7 @@ def _answer(
 
     async def greet() -> None:
         link = _link_to(choices.public_url or endpoint, folder.secret())
-        print(_greeting(folder, choices, endpoint, key, link, offer.standing), flush=True)
+        print(_greeting(folder, choices, endpoint, key, link, offer), flush=True)
         if choices.browser:
             _open_browser(link)
 
@@ -241,14 +261,8 @@ def _link_to(endpoint: str, secret: bytes) -> str:
     return f"{endpoint}{LINK_PATH}?token={Sessions(secret).new_link_token()}"
 
 
-def _greeting(
-    folder: DataFolder, choices: Choices, endpoint: str, key: str, link: str, standing: bool
-) -> str:
-    found = (
-        "Programs of yours on this machine need no key: hiveloop.init() finds this board.\n"
-        if standing
-        else "hiveloop.init() without a key reports to the board that was started first.\n"
-    )
+def _greeting(folder: DataFolder, choices: Choices, endpoint: str, key: str, link: str, offer: Offer) -> str:
+    pages = "" if (STATIC / "index.html").is_file() else _NO_PAGES
     remote = (
         "Other machines can reach this board. Put a reverse proxy with TLS before it: keys and events travel"
         " in the clear.\n"
@@ -262,10 +276,19 @@ def _greeting(
         f"HiveBoard at {shown}{here}, data in {place}\n\n"
         f"    import hiveloop\n"
         f'    hb = hiveloop.init("{key}", endpoint="{shown}")\n\n'
-        f"{found}{remote}"
+        f"{_found(offer)}{remote}{pages}"
         f"Open it in a browser, once: {link}\n"
         "Ctrl-C stops.\n"
     )
+
+
+def _found(offer: Offer) -> str:
+    """Tell whether programs find the board by themselves."""
+    if offer.standing:
+        return "Programs of yours on this machine need no key: hiveloop.init() finds this board.\n"
+    if offer.problem:
+        return f"hiveloop.init() without a key does not find this board ({offer.problem}).\n"
+    return "hiveloop.init() without a key reports to the board that was started first.\n"
 
 
 def _open_browser(link: str) -> None:

@@ -113,7 +113,7 @@ def run(arguments: argparse.Namespace) -> int:
     os.umask(0o077)  # whatever is written here is for this user
     try:
         return _running.perform(arguments.action, _choices(arguments))
-    except (OSError, _running.CannotRunError) as error:
+    except _running.CannotRunError as error:
         return _complain(str(error), 1)
 
 

@@ -6,6 +6,7 @@ import gzip
 import json
 import random
 import socket
+import tracemalloc
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -242,6 +243,21 @@ def test_a_request_has_a_megabyte_plain_and_unpacked(board: Board, more: int, st
     assert post(board, gzip.compress(body), **{"Content-Encoding": "gzip"}).status_code == status
     halves = gzip.compress(body[:500_000]) + gzip.compress(body[500_000:])
     assert post(board, halves, **{"Content-Encoding": "gzip"}).status_code == status
+
+
+@pytest.mark.parametrize(("path", "most"), [("/v1/ingest", 10_000_000), ("/v1/traces", 40_000_000)])
+def test_a_bomb_is_not_unpacked(board: Board, path: str, most: int) -> None:
+    bomb = gzip.compress(b" " * 100_000_000)
+    headers = {"Content-Encoding": "gzip", "Content-Type": "application/json"}
+    with board.client() as client:
+        tracemalloc.start()  # the board is in this process
+        try:
+            response = client.post(path, content=bomb, headers=headers)
+            peak = tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+    assert (response.status_code, response.json()["error"]) == (413, "payload_too_large")
+    assert peak < most
 
 
 def test_a_body_that_does_not_say_how_long_it_is_has_the_same_limit(board: Board) -> None:

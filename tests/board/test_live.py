@@ -118,6 +118,23 @@ def test_filters(board: Board, filters: dict[str, Any], wanted: set[str]) -> Non
     assert found == wanted | {"end"}
 
 
+def test_a_new_subscription_takes_the_place_of_the_old_one(board: Board) -> None:
+    with board.stream(
+        v=2, channels=["events"], filters={"agent_id": "nobody", "min_severity": "error"}
+    ) as stream:
+        stream.send(action="subscribe", v=2, channels=["events"], filters={"agent_id": "anew"})
+        assert stream.next()["filters"] == {"agent_id": "anew"}
+        board.send(event(task_id="seen"), agent="anew")
+        assert [e["task_id"] for e in stream.events(1)] == ["seen"]
+        stream.send(action="subscribe", v=2, channels=["events"])
+        assert stream.next()["filters"] == {}
+        stream.send(action="unsubscribe", channels=["events"])
+        assert stream.next() == {"type": "unsubscribed", "channels": []}
+        board.send(event(task_id="unseen"), agent="anew")
+        stream.send(action="ping")
+        assert stream.next()["type"] == "pong"
+
+
 def test_test_events_are_another_stream(board: Board) -> None:
     with (
         board.stream("test", v=2, channels=["events"]) as tests,

@@ -17,6 +17,7 @@ from typing import Any
 import psycopg
 from psycopg.abc import Buffer
 from psycopg.adapt import Loader
+from psycopg.conninfo import conninfo_to_dict
 from psycopg.rows import dict_row, tuple_row
 
 from hiveloop._guard import logger
@@ -34,7 +35,7 @@ from .retention import Retention
 from .statements import Dialect
 from .writer import Writer
 
-__all__ = ["PostgresStore"]
+__all__ = ["PostgresStore", "is_address"]
 
 _CHANNEL = "hiveloop_board"
 _LOCK = 0x686976656C6F6F70
@@ -61,6 +62,15 @@ class _Numeric(Loader):
     def load(self, data: Buffer) -> int | float:
         text = bytes(data).decode()
         return int(text) if text.lstrip("-").isdigit() else float(text)
+
+
+def is_address(url: str) -> bool:
+    """Tell whether an address can be read; what is wrong with it might hold the password."""
+    try:
+        conninfo_to_dict(url)
+    except psycopg.Error:
+        return False
+    return True
 
 
 def _connected(url: str) -> psycopg.Connection[tuple[Any, ...]]:
