@@ -18,7 +18,7 @@ from typing import Any
 
 from ._freeze import MAX_TEXT, TRUNCATED, freeze, thaw
 from ._guard import contain, notice
-from ._shape import is_dict, is_list
+from ._shape import LARGEST, SMALLEST, is_dict, is_list
 
 __all__ = ["Mask", "Privacy", "redact_text"]
 
@@ -71,7 +71,6 @@ _SECRET_TEXT = re.compile("|".join(_SECRETS.values()), re.DOTALL)
 _SHORTEST_SECRET = len("token=x")
 _MEMO_TEXT = 96
 _MEMO_SIZE = 4_096
-_LARGEST_PLAIN_INT = 2**63
 _DEEPEST = 12
 _QUOTED_REDACTED = encode_basestring(REDACTED)
 
@@ -208,7 +207,7 @@ class Privacy:
                 text += f",{shown}{_QUOTED_REDACTED}"
             elif kind is str:
                 text += f",{shown}{quoted[item]}"
-            elif kind is int and -_LARGEST_PLAIN_INT <= item < _LARGEST_PLAIN_INT:
+            elif kind is int and SMALLEST <= item <= LARGEST:
                 text += f",{shown}{item}"
             elif kind is bool:
                 text += f",{shown}true" if item else f",{shown}false"
@@ -276,7 +275,7 @@ def _encode_plain(value: dict[str, Any]) -> str | None:
 def _int_text(value: int) -> str:
     # Turning a giant integer into decimal text takes quadratic time, Python refuses past 4300 digits, and
     # few receivers take more than 64 bits.
-    if -_LARGEST_PLAIN_INT <= value < _LARGEST_PLAIN_INT:
+    if SMALLEST <= value <= LARGEST:
         return repr(value)
     return f'"{value}"' if value.bit_length() <= 512 else f'"<int, {value.bit_length()} bits>"'
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Any, TypeGuard, cast
 
-__all__ = ["is_a", "is_dict", "is_list", "is_longer", "kind_of"]
+__all__ = ["LARGEST", "SMALLEST", "is_a", "is_dict", "is_list", "is_longer", "kind_of"]
+
+SMALLEST, LARGEST = -(2**63), 2**63 - 1
+"""Whole numbers that every receiver can be expected to take: those of 64 bits."""
 
 
 def is_dict(value: object) -> TypeGuard[dict[str, Any]]:

@@ -18,7 +18,7 @@ from typing import Any, Protocol
 from ._freeze import TRUNCATED, describe, freeze, freeze_text, thaw
 from ._guard import attempt, guarded_scope, notice
 from ._redact import Privacy, redact_text
-from ._shape import is_a, is_dict, is_list, kind_of
+from ._shape import LARGEST, SMALLEST, is_a, is_dict, is_list, kind_of
 from .events import EventType, Severity
 
 __all__ = ["Draft", "iso_time", "tool_payload"]
@@ -52,8 +52,7 @@ _ALIASES = {
     "information": _INFO,
     "notice": _INFO,
 }
-_LARGEST = 2**63
-_FAR = float(_LARGEST)
+_LOWEST, _HIGHEST = float(SMALLEST), float(LARGEST)
 """The same for floats, which are slow to compare with a large int."""
 _NUMBERS = frozenset((int, float, bool))
 _TYPES: dict[str, EventType] = {t.value: t for t in EventType}
@@ -83,7 +82,7 @@ def number(value: Any, name: str) -> Any:
         return None
     if type(value) is str:
         value = _parsed(value)
-    if type(value) in _NUMBERS and -_FAR < value < _FAR:  # false for NaN
+    if type(value) in _NUMBERS and _LOWEST < value < _HIGHEST:  # false for NaN
         return value
     notice(f"argument {name}", "hiveloop: left out %s: not a finite number", name)
     return None
@@ -91,7 +90,7 @@ def number(value: Any, name: str) -> Any:
 
 def whole(value: Any, name: str) -> int | None:
     """Return a whole number (of tokens, attempts, steps), rounding what is not one."""
-    if value is None or (type(value) is int and -_LARGEST < value < _LARGEST):
+    if value is None or (type(value) is int and SMALLEST <= value <= LARGEST):
         return value
     found = number(value, name)
     return None if found is None else round(found)

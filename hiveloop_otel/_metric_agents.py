@@ -8,7 +8,7 @@ from typing import Any
 from opentelemetry.metrics import Meter, MeterProvider, Observation
 
 from hiveloop._guard import notice
-from hiveloop._shape import is_dict, is_list
+from hiveloop._shape import LARGEST, SMALLEST, is_dict, is_list
 from hiveloop.events import AgentInfo, Event
 
 from . import semconv as names
@@ -28,7 +28,6 @@ MOST_NUMBERS = 32
 """Numbers of one agent's heartbeat payload."""
 MOST_GAUGES = 256
 """Different keys of such numbers, of all agents: each is a metric."""
-_LARGEST = 2**63
 
 _INFO = (names.HIVELOOP_AGENT_VERSION, names.HIVELOOP_AGENT_FRAMEWORK)
 _STATE = (names.HIVELOOP_AGENT_STATE,)
@@ -179,7 +178,7 @@ def _number(value: object) -> float | None:
     if isinstance(value, bool):
         return int(value)
     if isinstance(value, int):
-        return value if -_LARGEST <= value < _LARGEST else None
+        return value if SMALLEST <= value <= LARGEST else None
     return value if isinstance(value, float) and math.isfinite(value) else None
 
 

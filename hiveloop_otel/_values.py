@@ -17,7 +17,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from hiveloop._freeze import freeze, freeze_text, thaw
 from hiveloop._guard import notice
-from hiveloop._shape import is_dict, is_list
+from hiveloop._shape import LARGEST, SMALLEST, is_dict, is_list
 
 __all__ = [
     "CONTENT_KEYS",
@@ -55,7 +55,6 @@ MOST_FLATTENED = 64
 """Attributes that one payload may become."""
 _MOST_ITEMS = 1000
 _LONGEST_KEY = 160
-_LARGEST = 2**63
 _SCALARS = frozenset((str, int, float, bool, type(None)))
 _MOST_BITS = 512
 _CUT = "…"
@@ -85,7 +84,7 @@ def clean_value(value: object, limit: int = VALUE_LENGTH) -> Value | None:
     if value is None or type(value) is bool:
         return value
     if type(value) is int:
-        return value if -_LARGEST <= value < _LARGEST else _giant(value)
+        return value if SMALLEST <= value <= LARGEST else _giant(value)
     if type(value) is float:
         return value if math.isfinite(value) else None
     return _clean_structure(value, limit)
@@ -108,7 +107,7 @@ def _clean_items(items: list[Any], limit: int) -> Value:
         return tuple(clean_text(item, limit) for item in items[:_MOST_ITEMS])
     if (
         kinds == {bool}
-        or (kinds == {int} and all(-_LARGEST <= item < _LARGEST for item in items))
+        or (kinds == {int} and all(SMALLEST <= item <= LARGEST for item in items))
         or (kinds == {float} and all(map(math.isfinite, items)))
     ):
         return tuple(items[:_MOST_ITEMS])
@@ -256,14 +255,14 @@ def to_whole(value: object) -> int | None:
     """Return a whole number of at most 64 bits, rounding what is not one."""
     if type(value) is float and math.isfinite(value):
         value = round(value)
-    return value if type(value) is int and -_LARGEST <= value < _LARGEST else None
+    return value if type(value) is int and SMALLEST <= value <= LARGEST else None
 
 
 def to_real(value: object) -> float | None:
     """Return a finite number as a float."""
     if type(value) is float:
         return value if math.isfinite(value) else None
-    return float(value) if type(value) is int and -_LARGEST <= value < _LARGEST else None
+    return float(value) if type(value) is int and SMALLEST <= value <= LARGEST else None
 
 
 def to_flag(value: object) -> bool | None:
