@@ -266,21 +266,6 @@ def test_a_filter_finds_what_was_long_before(board: Board, sign_in: SignIn) -> N
 
 # -- looks ------------------------------------------------------------------------------------
 
-_CONTRASTS = (Path(__file__).parent / "contrast.js").read_text("utf-8")
-
-
-@pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize(
-    "path", ["/", "/task?id=lead-4822", "/agent?id=lead-qualifier", "/pipeline", "/costs", "/insights"]
-)
-def test_all_text_has_enough_contrast(page: Page, told: Board, theme: str, path: str) -> None:
-    page.emulate_media(color_scheme=theme, reduced_motion="reduce")  # type: ignore[arg-type]
-    page.goto(told.endpoint + path)
-    expect(page.get_by_role("status", name="Connection: Live")).to_be_visible()
-    expect(page.locator("[aria-busy]")).to_have_count(0)
-    assert page.evaluate("document.documentElement.dataset.theme") == theme
-    assert page.evaluate(_CONTRASTS) == []
-
 
 def test_the_theme_is_the_readers_choice_and_is_kept(page: Page) -> None:
     page.emulate_media(color_scheme="light")
