@@ -6,22 +6,18 @@ of one that a receiver repeats, since keys travel in them.
 
 from __future__ import annotations
 
-import json
-import math
-import time
-from email.utils import parsedate_to_datetime
 from importlib import import_module
 from typing import Any, NamedTuple
 
 from hiveloop._shape import is_dict
 from hiveloop.transport import Delivered, Misconfigured, Outcome, Refused, Retry, TooLarge
+from hiveloop.transports._answers import json_object, wait_of
 
 from ._environment import OtlpSettings
 
 __all__ = ["REPLIES", "Answer", "Rejection", "outcome_of", "rejection_in", "without_secrets"]
 
 LONGEST_REASON = 200
-LONGEST_WAIT_SECONDS = 86_400.0
 SHORTEST_SECRET = 6
 
 _KEY_REFUSED = frozenset((401, 402, 403, 407))
@@ -80,10 +76,11 @@ def outcome_of(answer: Answer, settings: OtlpSettings) -> Outcome:
         return Misconfigured(f"HTTP {status}: {advice}")
     if status == 413:
         return TooLarge(f"HTTP 413{said}")
+    after = wait_of(answer.headers.get("retry-after", "").strip())
     if status in _WORTH_A_RETRY:
-        return Retry(f"HTTP {status}{said}", after=_retry_after(answer))
+        return Retry(f"HTTP {status}{said}", after=after)
     if status >= 500:
-        return Retry(f"HTTP {status}{said}", after=_retry_after(answer), suspect=True)
+        return Retry(f"HTTP {status}{said}", after=after, suspect=True)
     return Refused(f"HTTP {status}{said}")
 
 
@@ -141,7 +138,7 @@ def rejection_in(answer: Answer, settings: OtlpSettings) -> Rejection:
 def _rejection_in_json(answer: Answer, field: str, settings: OtlpSettings) -> Rejection:
     first, *others = field.split("_")
     name = first + "".join(word.capitalize() for word in others)
-    partial = _json(answer).get("partialSuccess")
+    partial = json_object(answer.body).get("partialSuccess")
     if not is_dict(partial):
         return Rejection()
     return Rejection(_count(partial.get(name)), without_secrets(partial.get("errorMessage"), settings))
@@ -161,7 +158,7 @@ def _words(answer: Answer, settings: OtlpSettings) -> str:
     kind = _kind(answer)
     found: object = None
     if "json" in kind:
-        found = _json(answer).get("message")
+        found = json_object(answer.body).get("message")
     elif "protobuf" in kind:
         found = getattr(_parsed(import_module("google.rpc.status_pb2").Status, answer.body), "message", None)
     elif kind.startswith("text/plain"):
@@ -195,28 +192,3 @@ def _parsed(message: Any, body: bytes) -> Any:
 
 def _kind(answer: Answer) -> str:
     return answer.headers.get("content-type", "").lower()
-
-
-def _json(answer: Answer) -> dict[str, Any]:
-    try:
-        body = json.loads(answer.body)
-    except ValueError:
-        return {}
-    return body if is_dict(body) else {}
-
-
-def _retry_after(answer: Answer) -> float | None:
-    """Return the seconds of Retry-After, given as such or as a date."""
-    header = answer.headers.get("retry-after", "").strip()
-    try:
-        seconds = float(header)
-    except ValueError:
-        seconds = _until(header)
-    return min(max(seconds, 0.0), LONGEST_WAIT_SECONDS) if math.isfinite(seconds) else None
-
-
-def _until(header: str) -> float:
-    try:
-        return parsedate_to_datetime(header).timestamp() - time.time()
-    except (TypeError, ValueError, OverflowError):
-        return math.nan

@@ -6,9 +6,7 @@ Built on `requests`, which is imported at the first send, so that ``import hivel
 from __future__ import annotations
 
 import gzip
-import json
 import os
-import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -30,6 +28,7 @@ from hiveloop.transport import (
     Transport,
 )
 from hiveloop.transports._address import DEFAULT_ENDPOINT, check_endpoint
+from hiveloop.transports._answers import json_object, seconds_asked, wait_of
 from hiveloop.transports._loading import load_session
 
 if TYPE_CHECKING:
@@ -191,7 +190,7 @@ def outcome_of(answer: Answer) -> Outcome:
 def _delivered(answer: Answer) -> Outcome:
     if "html" in answer.headers.get("Content-Type", "").lower():  # a captive portal, or some other server
         return Misconfigured("a web page answered instead of a HiveBoard; check endpoint")
-    body = _json(answer)
+    body = json_object(answer.body)
     rejected = [error for error in _dicts(body.get("errors")) if error.get("event_id")]
     first = rejected[0] if rejected else {}
     reason = "; ".join(str(first[key])[:200] for key in ("error", "message") if key in first)
@@ -203,38 +202,13 @@ def _dicts(values: Any) -> list[dict[str, Any]]:
     return [value for value in values if is_dict(value)] if is_list(values) else []
 
 
-def _json(answer: Answer) -> dict[str, Any]:
-    try:
-        body = json.loads(answer.body)
-    except ValueError:
-        return {}
-    return body if is_dict(body) else {}
-
-
 def _retry_after(answer: Answer) -> float | None:
-    """Seconds to wait: the header as seconds or HTTP date, else the body's details."""
+    """Seconds to wait: the header's, else those of the body's details."""
     header = answer.headers.get("Retry-After", "").strip()
     if header:
-        return _seconds(header) if header.replace(".", "", 1).isdigit() else _until_date(header)
-    details = _json(answer).get("details")
-    return _seconds(details.get("retry_after_seconds")) if is_dict(details) else None
-
-
-def _seconds(value: Any) -> float | None:
-    try:
-        seconds = float(value)
-    except (TypeError, ValueError):
-        return None
-    return seconds if 0 <= seconds < 86_400 else None
-
-
-def _until_date(header: str) -> float | None:
-    from email.utils import parsedate_to_datetime
-
-    try:
-        return max(0.0, parsedate_to_datetime(header).timestamp() - time.time())
-    except (TypeError, ValueError):
-        return None
+        return wait_of(header)
+    details = json_object(answer.body).get("details")
+    return seconds_asked(details.get("retry_after_seconds")) if is_dict(details) else None
 
 
 def _hint(answer: Answer) -> str:
@@ -243,7 +217,7 @@ def _hint(answer: Answer) -> str:
 
 
 def _error_word(answer: Answer) -> str:
-    word = _json(answer).get("error")
+    word = json_object(answer.body).get("error")
     return f" {word[:80]}" if isinstance(word, str) else ""
 
 
