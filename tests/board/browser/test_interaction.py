@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -304,13 +305,14 @@ _MARKUP = _HOSTILE[:3]
 _FIELDS = (
     *("name", "model", "goal", "description", "severity", "issue_id", "todo_id", "action", "approver"),
     *("approved_by", "decision", "reason", "assigned_to", "priority", "source", "category", "detector"),
-    *("prompt_preview", "response_preview"),
+    *("prompt_preview", "response_preview", "error_type", "api_name", "status_code", "event", "due_by"),
+    *("context", "to", "logger", "filename", "lineno", "funcName"),
 )
 
 
 def _hostile_events(text: str, at: int) -> list[dict[str, Any]]:
     common = {
-        "timestamp": f"2026-01-01T00:00:{at:02}.000Z",
+        "timestamp": (datetime.now(UTC) - timedelta(seconds=60 - at)).isoformat(),
         "task_id": text,
         "task_run_id": text,
         "task_type": text,
@@ -318,13 +320,13 @@ def _hostile_events(text: str, at: int) -> list[dict[str, Any]]:
         "correlation_id": text,
     }
     data: dict[str, Any] = dict.fromkeys(_FIELDS, text)
-    data |= {"steps": [{"index": 0, "description": text}], "metadata": {text: text}, "cost": 0.1}
-    data |= {
-        "items": [dict.fromkeys(("id", "name", "summary", "priority", "next_run"), text)],
-        "depth": 1,
-    }
+    data |= {"steps": [{"index": 0, "description": text}], "cost": 0.1, text: {text: text}}
+    data |= {"metadata": {text: text, "stop_reason": text}, "processing": {"id": text, "summary": text}}
+    of_items = ("id", "name", "summary", "priority", "source", "queued_at", "next_run", "last_run")
+    data |= {"items": [dict.fromkeys((*of_items, "last_status", "interval"), text)], "depth": 1}
     kinds = ["llm_call", "plan_created", "plan_step", "issue", "todo", "scheduled", "queue_snapshot"]
-    kinds += ["config_snapshot", "anomaly", "runtime", text]
+    kinds += ["config_snapshot", "anomaly", "runtime", "learning", "error_context", "memory_op"]
+    kinds += ["context_compaction", "prompt_composition", "state_mutation", text]
     payloads = [{"kind": kind, "summary": text, "data": data, "tags": [text]} for kind in kinds]
     events = [{**common, "event_type": "custom", "payload": payload} for payload in payloads]
     flat = {"action_name": text, "function": text, "args": {text: text}, "result": text, "error": text}
@@ -346,6 +348,18 @@ _GO = """async (to) => {
 }"""
 
 
+def _make_hostile_key_and_price(page: Page, text: str) -> None:
+    """What the person in front of the board types is shown as text as well."""
+    given = {"key_type": "read", "label": text, "model": text, "input_usd": 1, "output_usd": 1}
+    send_it = """async (given) => {
+      const request = { body: JSON.stringify(given), headers: { "Content-Type": "application/json" } };
+      const key = await fetch("/v1/api-keys", { method: "POST", ...request });
+      const price = await fetch("/v1/admin/pricing", { method: "PUT", ...request });
+      return [key.status, price.status];
+    }"""
+    assert page.evaluate(send_it, given) == [201, 200]
+
+
 def test_no_field_of_an_event_runs_as_script(board: Board, sign_in: SignIn) -> None:
     for at, text in enumerate(_HOSTILE):
         answer = requests.post(
@@ -365,11 +379,15 @@ def test_no_field_of_an_event_runs_as_script(board: Board, sign_in: SignIn) -> N
         assert answer.status_code in (200, 207), answer.text
     page = sign_in(board)
     page.add_init_script("window.hurt = 0")
-    queries = ["/", "/?words=plain", "/pipeline", "/costs?prices=open", "/insights"]
+    for text in _HOSTILE:
+        _make_hostile_key_and_price(page, text)
+    told = ["/pipeline", "/costs?prices=open", "/insights", "/keys"]
+    queries = ["/", "/?words=plain", *told]
+    queries += [f"/costs?by={by}" for by in ("agent", "task_type", "project")]
     for text in _HOSTILE:
         queries += [f"/task?{urlencode({'id': text})}", f"/task?{urlencode({'id': text, 'view': 'log'})}"]
         for view in ("", "pipeline", "llm", "config"):
-            queries.append(f"/agent?{urlencode({'id': text, 'view': view})}")
+            queries.append(f"/agent?{urlencode({'id': text, 'view': view, 'call': 'hostile-0-0'})}")
     page.reload()
     for query in queries:
         page.evaluate(_GO, query)
@@ -378,6 +396,8 @@ def test_no_field_of_an_event_runs_as_script(board: Board, sign_in: SignIn) -> N
         assert page.get_by_role("heading", name="This page could not be shown").count() == 0, query
         assert page.evaluate("window.hurt") == 0, query
         assert page.locator("main script, main iframe, main img").count() == 0, query
+        if query in told:
+            assert _HOSTILE[0] in page.locator("main").inner_text(), query
 
 
 def test_no_node_of_a_task_runs_as_script(board: Board, sign_in: SignIn) -> None:
@@ -406,8 +426,13 @@ def test_no_part_of_an_address_runs_as_script(board: Board, context: BrowserCont
     page.wait_for_url(f"{board.endpoint}/")
     for text in _HOSTILE:
         filters = dict.fromkeys(("q", "agent", "show", "status", "tasks", "env", "paused"), text)
+        parts = dict.fromkeys(("model", "agent", "type", "project", "range", "by", "price", "call"), text)
+        chosen = dict.fromkeys(("view", "snapshot", "against", "issues", "range", "sort"), text)
         places = dict.fromkeys(("run", "node", "zoom", "open", "show", "plan"), text)
-        for query in (f"/?{urlencode(filters)}", f"/task?{urlencode({'id': 'task-1', **places})}"):
+        queries = [f"/?{urlencode(filters)}", f"/task?{urlencode({'id': 'task-1', **places})}"]
+        queries.append(f"/agent?{urlencode({'id': 'sender', **chosen})}")
+        queries += [f"/{name}?{urlencode({**parts, 'prices': 'open'})}" for name in ("costs", "insights")]
+        for query in queries:
             page.evaluate(_GO, query)
             expect(page.locator("[aria-busy]")).to_have_count(0)
             assert page.get_by_role("heading", name="This page could not be shown").count() == 0, query
@@ -423,7 +448,7 @@ def test_garbage_from_the_api_does_not_empty_the_page(board: Board, sign_in: Sig
         body = json.dumps({"data": [None, 7, {"agent_id": None}], "totals": 3, "events": {}})
         route.fulfill(status=200, content_type="application/json", body=body)
 
-    page.route(re.compile("/v1/(pipeline|cost)"), garble)
-    for path in ("/pipeline", "/costs"):
+    page.route(re.compile("/v1/(pipeline|cost|insights|api-keys|admin|agents/|llm-calls|events)"), garble)
+    for path in ("/pipeline", "/costs?prices=open", "/insights", "/keys", "/agent?id=sender"):
         page.goto(board.endpoint + path)
         expect(page.get_by_role("heading", level=1)).to_be_visible()
