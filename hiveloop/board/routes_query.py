@@ -21,6 +21,7 @@ from .queries import (
     insights,
     metrics,
     pipeline,
+    search,
     tasks,
     timeline,
 )
@@ -87,4 +88,5 @@ routes = [
     Route("/v1/cost/calls", _answering(cost.calls)),
     Route("/v1/cost/timeseries", _answering(cost.timeseries)),
     Route("/v1/llm-calls", _answering(cost.llm_calls)),
+    Route("/v1/search", _answering(search.search)),
 ]

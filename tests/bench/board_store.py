@@ -15,6 +15,7 @@ import random
 import sys
 import tempfile
 import time
+import uuid
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future
@@ -46,12 +47,10 @@ def fleet(seed: int = 1, start_us: int | None = None, step_us: int = 500_000) ->
 
 
 def _work(rng: random.Random, clock: Iterator[int], agent: str, seed: str) -> Iterator[NewEvent]:
-    ids = itertools.count()
-
     def event(event_type: str, payload: dict[str, object], **fields: object) -> NewEvent:
         ts = next(clock)
         return NewEvent(
-            event_id=f"{seed}{agent[-2:]}5a-77aa-4bbb-8ccc-{next(ids):012x}",
+            event_id=str(uuid.UUID(int=rng.getrandbits(128), version=4)),
             ts_us=ts,
             received_us=ts + 900_000,
             agent_id=agent,

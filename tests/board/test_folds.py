@@ -263,6 +263,17 @@ def test_appends_come_between_the_steps_of_new_prices(open_store: OpenStore) -> 
     assert 0 < seen[0] < 3001 * 3_000_000
 
 
+def test_a_price_that_is_taken_back_at_once_leaves_no_trace(open_store: OpenStore) -> None:
+    store = open_store()
+    store.append("live", [llm(n, model="house-model") for n in range(1200)]).result()
+    eventually(lambda: rows_of(store, "SELECT value FROM meta WHERE name = 'priced'"))
+    store.manage(_SET_PRICE, ("house-model", 0, 2.0, 10.0)).result()
+    eventually(lambda: _estimated(store, "tasks"))  # some, or all
+    store.manage("DELETE FROM prices WHERE model = ?", ("house-model",)).result()
+    eventually(lambda: _estimated(store, "tasks") == 0)
+    assert one(store, "SELECT COUNT(price_match) AS n FROM events") == {"n": 0}
+
+
 def test_a_price_of_before_counts_for_calls_of_before(open_store: OpenStore) -> None:
     store = open_store()
     store.append("live", [llm(0, model="house-model"), llm(7200, model="house-model")]).result()

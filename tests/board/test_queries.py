@@ -935,6 +935,23 @@ def test_search_understands_text_and_conditions(world: World) -> None:
             world.ask(search.search, q=query)
 
 
+def test_search_finds_ids_that_texts_of_before_are_too_old_for(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    several_tasks(world)
+    world.custom(1, "note", {"text": "needle"}, "early", task_id="Old-1")
+    for n in range(6):
+        world.custom(60 + n, "note", {"text": "straw"}, "late", task_id=f"new-{n}")
+    event_id = world.ask(search.search, q="needle")["events"][0]["event_id"]
+    monkeypatch.setattr(search, "_MOST_TASKS", 3)
+    monkeypatch.setattr(search, "_MOST_EVENTS", 3)
+    assert world.ask(search.search, q="needle")["events"] == []
+    assert [row["event_id"] for row in world.ask(search.search, q=event_id)["events"]] == [event_id]
+    assert [row["task_id"] for row in world.ask(search.search, q="Old-")["tasks"]] == ["Old-1"]
+    assert world.ask(search.search, q="straw")["events"]
+    assert len(world.ask(search.search, q="new-", limit="4")["tasks"]) == 4
+
+
 def test_a_url_is_text_not_a_condition(world: World) -> None:
     assert search.parse("https://x.y/z?a=1 agent:bob 'two words'").words == ("https://x.y/z?a=1", "two words")
 

@@ -15,6 +15,7 @@ import pytest
 from hiveloop.board.model import Profile, StoredEvent
 from hiveloop.board.store.protocol import Appended, StoreClosedError, StoreError, StoreFullError
 from hiveloop.board.store.retention import Retention
+from hiveloop.board.store.schema import BY_NAME
 from hiveloop.board.store.sqlite import SqliteStore
 
 from .made_events import NOON, SECOND, custom, event, llm, rows_of
@@ -186,11 +187,8 @@ def test_numbering_goes_on_after_everything_was_removed(open_store: OpenStore) -
     assert store.append("live", [event("heartbeat", 99 * DAY)]).result().new[0].seq > last
 
 
-# -- SQLite's own ---------------------------------------------------------------------------------
-
-
-def test_beyond_its_size_the_oldest_go_but_totals_stay(tmp_path: Path) -> None:
-    store = SqliteStore(tmp_path / "board.db", retention=Retention(max_bytes=1_500_000))
+def test_beyond_its_size_the_oldest_go_but_totals_stay(open_store: OpenStore) -> None:
+    store = open_store(retention=Retention(max_bytes=1_500_000))
     for hour in range(10):
         calls = [llm(hour * 3600 + n, cost=0.001, prompt_preview="x" * 900) for n in range(200)]
         store.append("live", calls).result()
@@ -201,9 +199,14 @@ def test_beyond_its_size_the_oldest_go_but_totals_stay(tmp_path: Path) -> None:
     assert left["oldest"] > NOON
     total = [{"calls": 2000, "cost": 2_000_000_000}]
     assert rows_of(store, "SELECT SUM(calls) AS calls, SUM(cost_nano) AS cost FROM calls_1h") == total
+    before = {name: rows for name, rows in contents(store).items() if BY_NAME[name].step_us}
     store.rebuild().result()
+    assert {name: rows for name, rows in contents(store).items() if name in before} == before
     assert rows_of(store, "SELECT SUM(calls) AS calls, SUM(cost_nano) AS cost FROM calls_1h") == total
-    store.close()
+    assert store.prune(NOON + 12 * 3600 * SECOND).result().events == 0
+
+
+# -- SQLite's own ---------------------------------------------------------------------------------
 
 
 def test_a_full_disk_fails_appends_until_there_is_room(tmp_path: Path) -> None:

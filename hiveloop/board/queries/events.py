@@ -21,6 +21,9 @@ _RARE = "event_type <> 'custom' AND event_type <> 'heartbeat'"
 """What the index by event type covers; a statement must say it to use that index."""
 _GRAVE = "severity <> 'info' AND severity <> 'debug'"
 """What the index by severity covers."""
+_INDEXED = ("agent_id", "task_id", "correlation_id", "project_id")
+"""Parameters whose column has an index of its own."""
+_MOST_BRANCHES = 20
 _FREQUENT_SEVERITIES = frozenset(("debug", "info"))
 
 
@@ -35,7 +38,7 @@ def events(db: Reader, world: str, params: Params) -> dict[str, Any]:
         return _arrived(db, world, params, limit)
     where = _filtered(world, params)
     _start_after(db, world, params, where)
-    rows = _newest(db, where, _branches(params), limit + 1)
+    rows = _newest(db, where, _branches(db, world, params), limit + 1, params.text("task_id") is not None)
     cursors = [Cursor((row["ts_us"], row["event_id"])) for row in rows]
     return page([shown_event(row) for row in rows], limit, cursors)
 
@@ -53,7 +56,6 @@ def _filtered(world: str, params: Params) -> Where:
         agent_id=params.text("agent_id"),
         run_id=params.text("task_run_id"),
         action_id=params.text("action_id"),
-        project=params.text("project_id"),
         environment=params.text("environment"),
         grp=params.text("group"),
         correlation_id=params.text("correlation_id"),
@@ -61,6 +63,9 @@ def _filtered(world: str, params: Params) -> Where:
     task_id = params.text("task_id")
     if task_id is not None:
         where.also("task_id = ? AND task_id <> ''", task_id)
+    project = params.text("project_id")
+    if project is not None:
+        where.also("project = ? AND project <> ''", project)
     where.among("severity", params.csv("severity", SEVERITIES))
     if _leaves_heartbeats_out(params):
         where.also("event_type <> 'heartbeat'")
@@ -73,8 +78,8 @@ def _leaves_heartbeats_out(params: Params) -> bool:
     return params.flag("exclude_heartbeats", default=not asked_for)
 
 
-def _branches(params: Params) -> list[tuple[str, tuple[str, ...]]]:
-    """Conditions of which each has an index, one for each severity, kind or type that was asked for.
+def _branches(db: Reader, world: str, params: Params) -> list[tuple[str, tuple[str, ...]]]:
+    """Conditions of which each has an index, one for each severity, kind, type or agent that was asked for.
 
     One statement with ``IN`` would read and sort all events of these kinds.
     """
@@ -85,9 +90,23 @@ def _branches(params: Params) -> list[tuple[str, tuple[str, ...]]]:
         return [_branch("severity", one, _GRAVE, among) for one in dict.fromkeys(severities)]
     if kinds:
         return [_branch("kind", one, "", among[:1]) for one in dict.fromkeys(kinds)]
-    if not types:
+    if types:
+        return [_branch("event_type", one, "" if one in _FREQUENT else _RARE) for one in dict.fromkeys(types)]
+    if any(params.text(name) is not None for name in _INDEXED):
         return [("", ())]
-    return [_branch("event_type", one, "" if one in _FREQUENT else _RARE) for one in dict.fromkeys(types)]
+    return [_branch("agent_id", agent, "") for agent in _agents_in(db, world, params)] or [("", ())]
+
+
+def _agents_in(db: Reader, world: str, params: Params) -> list[str]:
+    """The agents of an environment, where they are few: its events may be few, too, and long ago."""
+    environment = params.text("environment")
+    if environment is None:
+        return []
+    sql = "SELECT DISTINCT agent_id FROM roll_1d WHERE world = ? AND environment = ? LIMIT ?"
+    rows = db.rows(sql, (world, environment, _MOST_BRANCHES + 1))
+    if len(rows) > _MOST_BRANCHES:
+        return []
+    return [str(row["agent_id"]) for row in rows] or [""]  # nobody has that id
 
 
 def _branch(
@@ -103,15 +122,14 @@ def _branch(
 
 
 def _newest(
-    db: Reader, where: Where, branches: list[tuple[str, tuple[str, ...]]], count: int
+    db: Reader, where: Where, branches: list[tuple[str, tuple[str, ...]]], count: int, few: bool
 ) -> list[dict[str, Any]]:
+    """The newest events of all branches; `few` when they are found by something else than their time."""
     found: list[dict[str, Any]] = []
+    order = "ts_us + 0 DESC, event_id DESC" if few else "ts_us DESC, event_id DESC"
     for sql, args in branches:
         each = where.copy().also(sql, *args) if sql else where
-        found += db.rows(
-            f"SELECT * FROM events WHERE {each} ORDER BY ts_us DESC, event_id DESC LIMIT ?",
-            [*each.args, count],
-        )
+        found += db.rows(f"SELECT * FROM events WHERE {each} ORDER BY {order} LIMIT ?", [*each.args, count])
     if len(branches) > 1:
         found.sort(key=lambda row: (row["ts_us"], row["event_id"]), reverse=True)
     return found[:count]

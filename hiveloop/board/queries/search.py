@@ -1,4 +1,8 @@
-"""``GET /v1/search``: one box for free text and ``agent: status: kind: model: cost> dur>``."""
+"""``GET /v1/search``: one box for free text and ``agent: status: kind: model: cost> dur>``.
+
+Texts are looked for in the newest tasks and events, as many as can be read in a moment; the ids of tasks and
+events, and beginnings of a task's, are found however old they are.
+"""
 
 from __future__ import annotations
 
@@ -26,8 +30,14 @@ _DURATION = re.compile(r"(?P<number>\d+(?:\.\d+)?)\s*(?P<unit>ms|s|min|m|h)?")
 _SIGNS = frozenset((">", "<", ">=", "<="))
 _ALIASES = {"success": "completed", "failure": "failed", "error": "failed", "running": "processing"}
 _MOST_WORDS = 10
-_MOST_READ = 20_000
-"""Newest events whose text is looked through."""
+_MOST_TASKS = 10_000
+"""Newest tasks that are looked through."""
+_MOST_EVENTS = 4_000
+"""Newest events, or newest of a kind, whose text is looked through."""
+_MOST_CALLS = 20_000
+"""Newest calls whose model is looked at."""
+_LAST = "\U0010ffff"
+"""Sorts after everything that may follow the beginning of an id."""
 _LARGEST = 1e15
 
 
@@ -38,11 +48,13 @@ class Wanted(NamedTuple):
         words: texts that must all occur somewhere, in lower case.
         terms: exact conditions by name.
         bounds: name, sign and number of comparisons; dollars for ``cost``, milliseconds for ``dur``.
+        id: the only word as it was written, which may be an id.
     """
 
     words: tuple[str, ...]
     terms: dict[str, str]
     bounds: tuple[tuple[str, str, float], ...]
+    id: str | None = None
 
 
 def parse(query: str) -> Wanted:
@@ -54,12 +66,13 @@ def parse(query: str) -> Wanted:
         found = _TERM.fullmatch(part)
         name = found["name"].lower() if found else ""
         if found is None or name not in _NAMES or (found["sign"] == ":") is (name in _MEASURED):
-            words.append(part.lower())
+            words.append(part)
         elif found["sign"] == ":":
             terms[name] = found["value"]
         else:
             bounds.append((name, found["sign"], _measure(name, found["value"])))
-    return Wanted(tuple(words[:_MOST_WORDS]), terms, tuple(bounds[:_MOST_WORDS]))
+    lower = tuple(word.lower() for word in words[:_MOST_WORDS])
+    return Wanted(lower, terms, tuple(bounds[:_MOST_WORDS]), words[0] if len(words) == 1 else None)
 
 
 def _split(query: str) -> list[str]:
@@ -85,17 +98,25 @@ def search(db: Reader, world: str, params: Params) -> dict[str, Any]:
     query = params.text("q")
     limit = params.limit(20)
     if query is None:
-        return {"query": "", "tasks": [], "agents": [], "issues": [], "events": [], "events_searched": 0}
+        found: dict[str, Any] = {name: [] for name in ("tasks", "agents", "issues", "events")}
+        return {"query": "", **found, "tasks_searched": 0, "events_searched": 0}
     wanted = parse(query)
-    events, searched = _events(db, world, wanted, limit)
     return {
         "query": query,
         "tasks": _tasks(db, world, params, wanted, limit),
         "agents": _agents(db, world, wanted, limit),
         "issues": _issues(db, world, wanted, limit),
-        "events": events,
-        "events_searched": searched,
+        "events": _events(db, world, wanted, limit),
+        "tasks_searched": _MOST_TASKS,
+        "events_searched": _MOST_EVENTS,
     }
+
+
+def _newest(db: Reader, table: str, column: str, where: Where, most: int) -> int:
+    """Return from when on there are so many rows."""
+    sql = f"SELECT {column} AS at_us FROM {table} WHERE {where} ORDER BY {column} DESC LIMIT 1 OFFSET ?"
+    found = db.rows(sql, [*where.args, most])
+    return int(found[0]["at_us"] or 0) if found else 0
 
 
 def _named(where: Where, wanted: Wanted, **columns: str) -> Where:
@@ -115,7 +136,7 @@ def _tasks(db: Reader, world: str, params: Params, wanted: Wanted, limit: int) -
     if {"kind", "severity"} & set(wanted.terms):
         return []
     states = statuses(db, world, params.now_us)
-    where = containing(Where(world), wanted.words, SEARCHED)
+    where = Where(world)
     _named(
         where,
         wanted,
@@ -134,16 +155,28 @@ def _tasks(db: Reader, world: str, params: Params, wanted: Wanted, limit: int) -
         where.also(f"{column} {sign if sign in _SIGNS else '>'} ?", round(number * scale))
         if name == "dur":
             where.also(f"{TOOK_MS} >= 0")
-    order = "first_us DESC, task_id DESC"
+    since = _newest(db, "tasks", "first_us", Where(world), _MOST_TASKS)
+    recent = containing(where.copy().also("first_us >= ?", since), wanted.words, SEARCHED)
+    rows = _runs(db, recent, "first_us DESC, task_id DESC", limit)
+    if wanted.id is not None:
+        named = where.also("task_id >= ? AND task_id < ?", wanted.id, wanted.id + _LAST)
+        rows = [*_runs(db, named, "task_id, run_id", limit), *rows]
+    found = {(row["task_id"], row["run_id"]): row for row in rows}
+    return [shown_run(row, states, params.now_us) for row in list(found.values())[:limit]]
+
+
+def _runs(db: Reader, where: Where, order: str, limit: int) -> list[dict[str, Any]]:
     sql = f"SELECT *, {TOOK_MS} AS took_ms FROM tasks WHERE {where} ORDER BY {order} LIMIT ?"
-    return [shown_run(row, states, params.now_us) for row in db.rows(sql, [*where.args, limit])]
+    return db.rows(sql, [*where.args, limit])
 
 
 def _calling(where: Where, world: str, model: str) -> None:
     """Keep to tasks that called a model lately."""
     inner = Where(world).also("kind = 'llm_call' AND task_id <> ''")
     inner.also("LOWER(model) LIKE ? ESCAPE '!'", like(model))
-    recent = f"SELECT task_id FROM events WHERE {inner} ORDER BY ts_us DESC, event_id DESC LIMIT {_MOST_READ}"
+    recent = (
+        f"SELECT task_id FROM events WHERE {inner} ORDER BY ts_us DESC, event_id DESC LIMIT {_MOST_CALLS}"
+    )
     where.also(f"task_id IN ({recent})", *inner.args)
 
 
@@ -177,17 +210,11 @@ def _issues(db: Reader, world: str, wanted: Wanted, limit: int) -> list[dict[str
     return [{**row, "is_open": bool(row["is_open"])} for row in rows]
 
 
-def _events(db: Reader, world: str, wanted: Wanted, limit: int) -> tuple[list[dict[str, Any]], int]:
-    """Events that match, among the newest; and how many were looked through."""
-    if {"status"} & set(wanted.terms):
-        return [], 0
-    inner = Where(world).also("event_type <> 'heartbeat'")
-    if "kind" in wanted.terms:
-        inner.also("kind = ?", wanted.terms["kind"])
-    elif "model" in wanted.terms or any(name == "cost" for name, _, _ in wanted.bounds):
-        inner.also("kind = 'llm_call'")
-    recent = f"SELECT * FROM events WHERE {inner} ORDER BY ts_us DESC, event_id DESC LIMIT {_MOST_READ}"
-    where = containing(Where(world), wanted.words, ("event_id", "task_id", "correlation_id", "payload"))
+def _events(db: Reader, world: str, wanted: Wanted, limit: int) -> list[dict[str, Any]]:
+    """Events that match, among the newest."""
+    if "status" in wanted.terms:
+        return []
+    where = Where(world).also("event_type <> 'heartbeat'")
     _named(where, wanted, agent="agent_id", type="task_type", project="project", task="task_id")
     _named(where, wanted, env="environment", model="model", severity="severity")
     for name, sign, number in wanted.bounds:
@@ -195,6 +222,24 @@ def _events(db: Reader, world: str, wanted: Wanted, limit: int) -> tuple[list[di
         where.also(
             f"{column} {sign if sign in _SIGNS else '>'} ?", round(number * (NANO if name == "cost" else 1))
         )
-    sql = f"SELECT * FROM ({recent}) AS recent WHERE {where} ORDER BY ts_us DESC, event_id DESC LIMIT ?"
-    rows = db.rows(sql, [*inner.args, *where.args, limit])
-    return [shown_event(row) for row in rows], _MOST_READ
+    columns = ("event_id", "task_id", "correlation_id", "payload")
+    rows = _rows(db, containing(_lately(db, world, wanted, where), wanted.words, columns), limit)
+    if wanted.id is not None:
+        named = [where.copy().also(f"{column} = ?", wanted.id) for column in ("event_id", "correlation_id")]
+        rows = [row for one in named for row in _rows(db, one, limit)] + rows
+    return [shown_event(row) for row in list({row["seq"]: row for row in rows}.values())[:limit]]
+
+
+def _rows(db: Reader, where: Where, limit: int) -> list[dict[str, Any]]:
+    sql = f"SELECT * FROM events WHERE {where} ORDER BY ts_us DESC, event_id DESC LIMIT ?"
+    return db.rows(sql, [*where.args, limit])
+
+
+def _lately(db: Reader, world: str, wanted: Wanted, where: Where) -> Where:
+    """Keep to the newest events, or to the newest of the kind that was asked for."""
+    kind = wanted.terms.get("kind")
+    if kind is None and ("model" in wanted.terms or any(name == "cost" for name, _, _ in wanted.bounds)):
+        kind = "llm_call"
+    of_kind = Where(world) if kind is None else Where(world).also("kind = ?", kind)
+    found = where.copy() if kind is None else where.copy().also("kind = ?", kind)
+    return found.also("ts_us >= ?", _newest(db, "events", "ts_us", of_kind, _MOST_EVENTS))

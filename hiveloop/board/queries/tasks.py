@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from hiveloop.board.store.protocol import Reader
+from hiveloop.board.store.schema import TOOK_MS
 
 from ._calls import cost_source
 from ._clock import iso, seconds_between
@@ -16,8 +17,6 @@ from .params import Cursor, Params
 __all__ = ["SEARCHED", "STATES", "TOOK_MS", "in_states", "runs_of", "shown_run", "tasks"]
 
 STATES = ("processing", "waiting", "escalated", "stuck", "completed", "failed")
-TOOK_MS = "COALESCE(duration_ms, (end_us - COALESCE(started_us, first_us)) / 1000, -1)"
-"""A task's milliseconds; -1 while it runs, so that such tasks come last."""
 _NEWEST = ("first_us", "task_id", "run_id")
 _ORDERS: dict[str, tuple[tuple[str, ...], str]] = {
     "newest": (_NEWEST, "DESC"),

@@ -59,7 +59,7 @@ class Database(Protocol):
         ...
 
     def size_bytes(self) -> int:
-        """Return the space in use."""
+        """Return the space in use, which falls when events are removed."""
         ...
 
     def close(self) -> None:

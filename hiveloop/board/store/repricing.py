@@ -65,6 +65,7 @@ class _Repricing:
             return False
         if prices != self._prices:  # changed on the way: from the start
             ledger.forget()
+            ledger.set_meta("priced", "")  # until all is done: the prices of before may come back
             self._prices, self._worlds, self._after = prices, [*WORLDS], (-1, "")
         if self._worlds:
             self._look(ledger)

@@ -24,7 +24,7 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple
 
-__all__ = ["BY_NAME", "DAY_US", "HOUR_US", "SCHEMA_VERSION", "TABLES", "Column", "Index", "Table"]
+__all__ = ["BY_NAME", "DAY_US", "HOUR_US", "SCHEMA_VERSION", "TABLES", "TOOK_MS", "Column", "Index", "Table"]
 
 HOUR_US = 3_600_000_000
 DAY_US = 24 * HOUR_US
@@ -176,6 +176,7 @@ _EVENTS = Table(
         Index("world, event_type, ts_us, event_id", "event_type <> 'custom' AND event_type <> 'heartbeat'"),
         Index("world, severity, ts_us, event_id", "severity <> 'info' AND severity <> 'debug'"),
         Index("world, correlation_id, ts_us, event_id", "correlation_id IS NOT NULL"),
+        Index("world, project, ts_us, event_id", "project <> ''"),
     ),
     folded=False,
 )
@@ -249,6 +250,8 @@ _AGENTS = Table(
     ),
 )
 
+TOOK_MS = "COALESCE(duration_ms, (end_us - COALESCE(started_us, first_us)) / 1000, -1)"
+"""A task's milliseconds, of its row; -1 while it runs."""
 _TASK_ENDED = "end_stamp IS NOT NULL AND (run_id <> '' OR end_us >= COALESCE(start_us, 0))"
 _TASKS = Table(
     "tasks",
@@ -318,7 +321,8 @@ _TASKS = Table(
         Index("world, project, first_us", "project <> ''"),
         Index("world, state, first_us"),
         Index("world, agent_id, is_open", "is_open = 1"),
-        Index("world, total_nano", "total_nano > 0"),
+        Index("world, total_nano, first_us, task_id, run_id"),
+        Index(f"world, ({TOOK_MS}), first_us, task_id, run_id"),
     ),
 )
 _ACTIONS = Table(

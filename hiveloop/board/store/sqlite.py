@@ -14,6 +14,7 @@ from typing import Any
 from hiveloop._guard import logger
 from hiveloop.board.model import NewEvent
 
+from .checkpoints import Checkpoints
 from .ledger import Ledger
 from .migration import Tell, open_tables
 from .names import MOST_NAMES
@@ -41,7 +42,10 @@ __all__ = ["SqliteStore"]
 _CACHE_KIB = 65_536
 _READER_CACHE_KIB = 8_192
 _MMAP_BYTES = 256 * 1024**2
-_CHECKPOINT_PAGES = 4_000
+_CHECKPOINT_CHANGES = 8_000
+"""Rows written from one checkpoint to the next."""
+_MOST_LOG_PAGES = 50_000
+"""Beyond, a commit waits for the checkpoint."""
 _BUSY_SECONDS = 10.0
 _FULL = 13
 """SQLITE_FULL, for databases that cannot grow."""
@@ -63,12 +67,14 @@ class _Connection:
             "synchronous = FULL",
             f"cache_size = -{_CACHE_KIB}",
             f"mmap_size = {_MMAP_BYTES}",
-            f"wal_autocheckpoint = {_CHECKPOINT_PAGES}",
+            f"wal_autocheckpoint = {_MOST_LOG_PAGES}",
             "journal_size_limit = 67108864",
             "temp_store = MEMORY",
         ):
             self._db.execute(f"PRAGMA {pragma}").fetchall()
         self._version = self._data_version()
+        self._checkpoints = Checkpoints(path)
+        self._changes = 0
 
     def _data_version(self) -> int:
         return int(self._db.execute("PRAGMA data_version").fetchone()[0])
@@ -78,6 +84,9 @@ class _Connection:
 
     def commit(self) -> None:
         self._db.execute("COMMIT")
+        if self._db.total_changes - self._changes > _CHECKPOINT_CHANGES:
+            self._changes = self._db.total_changes
+            self._checkpoints.ask()
 
     def rollback(self) -> None:
         if self._db.in_transaction:
@@ -120,6 +129,7 @@ class _Connection:
         return (pages - free) * size
 
     def close(self) -> None:
+        self._checkpoints.close()
         self._db.close()
 
 
