@@ -211,6 +211,7 @@ function receive(data: unknown): void {
       newest = Math.max(newest, number(message["seq"]) ?? 0);
       return;
     case "agent.status_changed":
+    case "agent.removed":
       for (const listener of statusListeners) listener(message);
       return;
     case "resync":

@@ -62,24 +62,18 @@ function Card({ agent }: { agent: Agent }) {
   );
 }
 
-/** Why the agent is in its state, and for how long; a failure and a stop are moments in the past. */
+/** Why the agent is in its state, and for how long, but for work, whose ages follow; failures and stops are past. */
 function Reason({ agent }: { agent: Agent }) {
   const reason = firstText(agent["reason"], agent.agent_type, "general");
   const since = moment(agent["since"]);
-  const isPast = ["error", "offline"].includes(shownStatus(agent));
-  const told = heartbeat(agent);
-  const model = firstText(told["model"], told["current_model"]);
+  const status = shownStatus(agent);
+  const isPast = status === "error" || status === "offline";
   return (
     <p class="card-why">
       <span class="reason" title={reason}>
         {reason}
       </span>
-      {since !== null && <Age at={since} before={isPast ? "" : "for "} after={isPast ? " ago" : ""} />}
-      {model && (
-        <span class="muted" title="Model, as the agent says">
-          · {model}
-        </span>
-      )}
+      {since !== null && status !== "processing" && <Age at={since} before={isPast ? "" : "for "} after={isPast ? " ago" : ""} />}
     </p>
   );
 }
@@ -104,14 +98,16 @@ export function heartbeat(agent: Agent): Record<string, unknown> {
 const PLACED = new Set(["model", "current_model", "consecutive_failures", "hiveloop", "kind", "summary", "tags", "data", "callbacks"]);
 const MOST_TOLD = 3;
 
-/** Further figures of the agent's own, under the names it gave them. */
+/** The model, and further figures of the agent's own, under the names it gave them. */
 function Told({ agent }: { agent: Agent }) {
-  const figures = Object.entries(heartbeat(agent)).filter(([name, value]) => !PLACED.has(name) && ["number", "string"].includes(typeof value));
-  if (figures.length === 0) return null;
+  const told = heartbeat(agent);
+  const model = firstText(told["model"], told["current_model"]);
+  const figures = Object.entries(told).filter(([name, value]) => !PLACED.has(name) && ["number", "string"].includes(typeof value));
+  if (figures.length === 0 && !model) return null;
   const words = figures.slice(0, MOST_TOLD).map(([name, value]) => `${name.replace(/_usd$/, "").replaceAll("_", " ")} ${figure(name, value)}`);
   return (
-    <p class="card-told muted" title={figures.map(([name, value]) => `${name}: ${text(value)}`).join("\n")}>
-      {words.join(" · ")}
+    <p class="card-told muted" title={["As the agent says:", model, ...figures.map(([name, value]) => `${name}: ${text(value)}`)].filter(Boolean).join("\n")}>
+      {[model, ...words].filter(Boolean).join(" · ")}
     </p>
   );
 }

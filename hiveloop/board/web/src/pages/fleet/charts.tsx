@@ -16,9 +16,9 @@ export function MiniCharts() {
   const errors = points.map((p) => number(p["error_count"]));
   const each = points.map((p, at) => (ended[at] ? numberOr(p["cost"], 0) / (ended[at] ?? 1) : null));
   const charts = [
-    { label: "Throughput", unit: "per 5 min", colour: "--work", values: ended, bars: true, format: count },
+    { label: "Throughput", unit: "/ 5 min", colour: "--work", values: ended, bars: true, format: count },
     { label: "Success rate", unit: "1 h", colour: "--ok", values: rate, bars: true, format: percent },
-    { label: "Errors", unit: "per 5 min", colour: "--fail", values: errors, bars: true, format: count },
+    { label: "Errors", unit: "/ 5 min", colour: "--fail", values: errors, bars: true, format: count },
     { label: "Cost per task", unit: "1 h", colour: "--llm", values: each, bars: true, format: money },
   ];
   return (
