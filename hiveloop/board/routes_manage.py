@@ -1,4 +1,4 @@
-"""What the person in front of the board may change: issues, prices; and what the board tells of itself."""
+"""What the person in front of the board may change: agents, issues, prices. And what the board is."""
 
 from __future__ import annotations
 
@@ -18,9 +18,11 @@ from .bodies import label_of, object_of
 from .keys import Access
 from .model import NewEvent
 from .prices import OWN, list_prices
+from .queries import NotFoundError, Params, agents
 from .queries._clock import iso
 from .routes import Board, Failure, api, json_response, now_us, stored
 from .routes_ingest import append_events
+from .store.inputs import removal
 from .store.protocol import Reader, Row
 
 __all__ = ["routes"]
@@ -88,6 +90,20 @@ def _issue_event(issue: Mapping[str, Any], action: str) -> NewEvent:
         kind="issue",
         payload=msgspec.json.encode(payload).decode(),
     )
+
+
+# -- agents -----------------------------------------------------------------------------------
+
+
+async def _remove_agent(board: Board, request: Request, access: Access) -> Response:
+    """Take an agent off the board: what it did stays, and it is there again when it is heard of."""
+    agent_id = request.path_params["agent_id"]
+    try:
+        await board.read(agents.agent, access.world, agent_id, Params({}, now_us()))
+    except NotFoundError as error:
+        raise Failure(404, "not_found", str(error)) from error
+    await stored(board.store.manage(*removal(access.world, agent_id, now_us())))
+    return Response(status_code=204)
 
 
 # -- prices -----------------------------------------------------------------------------------
@@ -175,6 +191,7 @@ routes = [
     Route("/v1/board", api(_about), methods=["GET"]),
     Route(_ISSUE + "resolve-all", api(_resolve_all, "manage"), methods=["POST"]),
     Route(_ISSUE + "{issue_key:path}/{action}", api(_change_issue, "manage"), methods=["POST"]),
+    Route("/v1/agents/{agent_id:path}", api(_remove_agent, "manage"), methods=["DELETE"]),
     Route("/v1/admin/pricing", api(_set_price, "manage"), methods=["POST", "PUT"]),
     Route("/v1/admin/pricing/{model:path}", api(_set_price, "manage"), methods=["PUT"]),
     Route("/v1/admin/pricing/{model:path}", api(_remove_price, "manage"), methods=["DELETE"]),

@@ -55,6 +55,8 @@ class AgentInputs(msgspec.Struct, frozen=True, kw_only=True):
     lifecycle_us: int | None = None
     lifecycle_task: str | None = None
     lifecycle_label: str | None = None
+    is_removed: bool = False
+    """Whether somebody took it off the board, and it has not been heard of since."""
     is_stopped: bool = False
     stopped_us: int | None = None
     progress_beat_us: int | None = None

@@ -80,14 +80,16 @@ def _states(board: Board, world: str) -> Known:
     with board.store.reader() as reader:
         told = agent_inputs(reader, world)
     now = now_us()
-    return {agent_id: (inputs, agent_status(inputs, now)) for agent_id, inputs in told.items()}
+    shown = {agent_id: inputs for agent_id, inputs in told.items() if not inputs.is_removed}
+    return {agent_id: (inputs, agent_status(inputs, now)) for agent_id, inputs in shown.items()}
 
 
 def _changes(before: Known | None, after: Known) -> list[Mapping[str, Any]]:
     """Return the messages about agents whose state is not what it was."""
     if before is None:
         return []
-    messages: list[Mapping[str, Any]] = []
+    gone = before.keys() - after.keys()
+    messages: list[Mapping[str, Any]] = [{"type": "agent.removed", "agent_id": name} for name in sorted(gone)]
     for agent_id, (inputs, status) in after.items():
         known = before.get(agent_id)
         old = None if known is None else known[1]

@@ -420,6 +420,44 @@ def test_issues_are_resolved_and_reopened_from_the_page(board: Board) -> None:
         assert before[name] == after[name]
 
 
+def test_an_agent_is_taken_off_the_board_until_it_is_heard_of_again(board: Board) -> None:
+    def waiting() -> list[str]:
+        return [todo["summary"] for todo in board.get("/v1/pipeline", environment="attic")["todos"]]
+
+    def shown() -> list[str]:
+        found = board.get("/v1/agents", environment="attic", sort="name")["data"]
+        return [agent["agent_id"] for agent in found]
+
+    def send(*events: dict[str, Any], agent: str = "old/one") -> None:
+        board.send(*events, agent=agent, environment="attic")
+
+    path = "/v1/agents/" + quote("old/one", safe="")
+    with board.browser() as browser, board.stream(channels=["agents"]) as stream:
+
+        def until(kind: str) -> None:
+            stream.until(lambda m: m["type"] == kind and m["agent_id"] == "old/one")
+
+        todo = event(payload={"kind": "todo", "summary": "Call", "data": {"todo_id": "t1"}})
+        send(event("task_started", 400, task_id="kept"), todo)
+        send(event("task_started"), agent="other")
+        until("agent.status_changed")
+        assert (shown(), waiting()) == (["old/one", "other"], ["Call"])
+        assert browser.delete(path, params={"world": "test"}).status_code == 404
+        assert browser.delete(path).status_code == 204
+        until("agent.removed")
+        assert (shown(), waiting()) == (["other"], [])
+        for gone in (path, f"{path}/pipeline"):
+            assert browser.get(gone).status_code == 404
+        assert browser.delete(path).status_code == 404
+        assert [task["task_id"] for task in board.get("/v1/tasks", agent_id="old/one")["data"]] == ["kept"]
+        send(event(ago=1_000))  # comes late: of the time before
+        board.store.rebuild().result(20)
+        assert shown() == ["other"]
+        send(event("heartbeat", 0))
+        assert (shown(), waiting()) == (["old/one", "other"], ["Call"])
+        until("agent.status_changed")
+
+
 def test_prices_are_edited(board: Board) -> None:
     with board.browser() as browser:
         price = {"model": "My-Model", "input_usd": 1.5, "output_usd": 3}

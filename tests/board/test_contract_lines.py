@@ -368,6 +368,7 @@ MANAGES = (
     ("PUT", "/v1/admin/pricing/none"),
     ("DELETE", "/v1/admin/pricing/none"),
     ("POST", "/v1/agents/none/issues/none/resolve"),
+    ("DELETE", "/v1/agents/none"),
     ("POST", "/v1/agents/none/issues/resolve-all"),
 )
 
@@ -537,6 +538,7 @@ def test_pages_join_to_the_whole(fleet: Board, path: str, key: str, asked: dict[
         more = {} if cursor is None else {"cursor": cursor}
         page = fleet.get(path, **asked, **more, limit=1)
         joined += names(page, key)
+        assert len(joined) <= len(whole)
         cursor = page["pagination"]["cursor"]
         assert page["pagination"]["has_more"] is (cursor is not None)
         if cursor is None:

@@ -37,6 +37,9 @@ def test_what_one_board_takes_all_show_and_push(postgres_server: str, tmp_path: 
         assert first.get("/v1/agents/ada")["derived_status"] == "processing"
         with second.client(None, Authorization=f"Bearer {first.keys['live']}") as client:
             assert client.get("/v1/agents").status_code == 200
+        with second.browser() as browser:
+            assert browser.delete("/v1/agents/ada").status_code == 204
+        assert first.get("/v1/agents")["data"] == []
 
 
 def test_a_database_that_goes_away_is_told_and_taken_again(postgres_server: str, tmp_path: Path) -> None:

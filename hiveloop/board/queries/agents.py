@@ -76,6 +76,8 @@ def agent(db: Reader, world: str, agent_id: str, params: Params) -> dict[str, An
     if not rows:
         raise NotFoundError("agent", agent_id)
     found = statuses(db, world, params.now_us, agent_id).by_agent
+    if agent_id not in found:
+        raise NotFoundError("agent", agent_id)
     return _shown(db, world, params, [_ranked(rows[0], found[agent_id])], found, agent_id)[0]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from hiveloop.board.store.inputs import SHOWN
 from hiveloop.board.store.protocol import Reader
 
 from ._clock import SECOND, iso, parsed_us, seconds_between
@@ -30,7 +31,8 @@ def severity_rank(severity: object) -> int:
 
 def agent_pipeline(db: Reader, world: str, agent_id: str, params: Params) -> dict[str, Any]:
     """Return what waits at one agent."""
-    if not db.rows("SELECT 1 AS one FROM agents WHERE world = ? AND agent_id = ?", (world, agent_id)):
+    sql = f"SELECT 1 AS one FROM agents WHERE world = ? AND agent_id = ? AND {SHOWN}"
+    if not db.rows(sql, (world, agent_id)):
         raise NotFoundError("agent", agent_id)
     where = Where(world).equal(agent_id=agent_id)
     queues = _queues(db, where, params.now_us)
@@ -68,12 +70,10 @@ def pipeline(db: Reader, world: str, params: Params) -> dict[str, Any]:
 
 
 def _of_place(where: Where, world: str, params: Params) -> None:
-    """Keep to the agents of an environment, a group or a project."""
-    environment, group = params.text("environment"), params.text("group")
+    """Keep to the agents that are shown, of an environment, a group or a project."""
+    inner = Where(world).equal(environment=params.text("environment"), grp=params.text("group")).also(SHOWN)
+    where.also(f"agent_id IN (SELECT agent_id FROM agents WHERE {inner})", *inner.args)
     project = params.text("project_id")
-    if environment is not None or group is not None:
-        inner = Where(world).equal(environment=environment, grp=group)
-        where.also(f"agent_id IN (SELECT agent_id FROM agents WHERE {inner})", *inner.args)
     if project is not None:
         inner = Where(world).equal(project=project)
         where.also(f"agent_id IN (SELECT agent_id FROM roll_1h WHERE {inner})", *inner.args)

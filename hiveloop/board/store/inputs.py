@@ -6,9 +6,9 @@ import msgspec
 
 from hiveloop.board.status import AgentInputs
 
-from .protocol import Reader, Row, Value
+from .protocol import Reader, Row, Statement, Value
 
-__all__ = ["agent_inputs"]
+__all__ = ["SHOWN", "agent_inputs", "removal"]
 
 _AGENT_COLUMNS = (
     "last_us",
@@ -29,7 +29,19 @@ _AGENT_COLUMNS = (
     "open_action_us",
     "expecting_us",
 )
-_AGENTS = f"SELECT agent_id, {', '.join(_AGENT_COLUMNS)} FROM agents WHERE world = ?"
+_REMOVE = (
+    "INSERT INTO meta (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value"
+)
+_REMOVED = (
+    "COALESCE((SELECT CAST(value AS BIGINT) FROM meta "
+    "WHERE name = 'removed:' || agents.world || ':' || agents.agent_id), -1) >= agents.last_us"
+)
+SHOWN = f"NOT ({_REMOVED})"
+"""Condition on a row of `agents`: nobody took it off, or it was heard of since."""
+_AGENTS = (
+    f"SELECT agent_id, {', '.join(_AGENT_COLUMNS)}, CASE WHEN {_REMOVED} THEN 1 ELSE 0 END AS is_removed "
+    "FROM agents WHERE world = ?"
+)
 # Without statistics, the planner takes a small index only when it is told that all of its columns count,
 # and joins in this order only when it has to.
 _RUNS = (
@@ -43,6 +55,11 @@ _ACTIONS = (
     "AND a.started_us >= 0 AND t.is_open = 1"
 )
 _APPROVALS = "SELECT agent_id, at_us, summary, approver FROM approvals WHERE world = ? AND is_open = 1"
+
+
+def removal(world: str, agent_id: str, now_us: int) -> Statement:
+    """Return the statement that takes an agent off the board until it is heard of again."""
+    return _REMOVE, (f"removed:{world}:{agent_id}", str(now_us))
 
 
 def agent_inputs(reader: Reader, world: str, agent_id: str | None = None) -> dict[str, AgentInputs]:
@@ -72,7 +89,7 @@ def _grouped(rows: list[Row]) -> dict[str, list[Row]]:
 
 def _inputs(row: Row, runs: list[Row], actions: list[Row], approvals: list[Row]) -> AgentInputs:
     known = {name: row[name] for name in _AGENT_COLUMNS if row[name] is not None}
-    known["is_stopped"] = bool(row["is_stopped"])
+    known.update(is_stopped=bool(row["is_stopped"]), is_removed=bool(row["is_removed"]))
     found = {**known, **_run(runs), **_action(actions), **_asked(approvals)}
     return msgspec.convert(found, AgentInputs)
 
