@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -257,6 +258,7 @@ def test_a_program_without_a_key_finds_the_board_and_tail_shows_it(tmp_path: Pat
         with tail:
             assert tail.stdout is not None
             eventually(lambda: running.get("/v1/board").json()["listeners"] == 1)
+            send(running, event("task_started", task_id="of another"), agent="other")
             done = subprocess.run(
                 [sys.executable, script], env=running.environment, capture_output=True, text=True, check=True
             )
@@ -264,7 +266,9 @@ def test_a_program_without_a_key_finds_the_board_and_tail_shows_it(tmp_path: Pat
             assert "HiveBoard on this machine" in done.stderr
             kinds = list[str]()
             while "task_completed" not in kinds:
-                kinds.append(json.loads(tail.stdout.readline())["event_type"])
+                told = json.loads(tail.stdout.readline())
+                assert told["agent_id"] == "worker"
+                kinds.append(told["event_type"])
             assert kinds[:2] == ["agent_registered", "task_started"]
             tail.send_signal(signal.SIGINT)
             assert tail.wait(10) == 130
@@ -284,19 +288,44 @@ def test_a_program_without_a_key_finds_the_board_and_tail_shows_it(tmp_path: Pat
                 task_id="bad",
                 payload={"exception_type": "OSError", "exception_message": "\x1b[2Jno"},
             )
-            body = {
-                "envelope": {"agent_id": "worker"},
-                "events": [event("task_started", task_id="bad"), failed],
-            }
-            httpx.post(
-                f"{running.endpoint}/v1/ingest", json=body, headers={"Authorization": f"Bearer {running.key}"}
-            )
+            send(running, event("task_started", task_id="bad"), failed)
             line = text.stdout.readline()
             assert "bad" in line
             assert "OSError" in line
             assert "\x1b[2J" not in line
             running.end()
             text.kill()
+
+
+def send(running: Running, *events: dict[str, Any], agent: str = "worker") -> None:
+    """Report events as an SDK does."""
+    body = {"envelope": {"agent_id": agent}, "events": events}
+    headers = {"Authorization": f"Bearer {running.key}"}
+    assert httpx.post(f"{running.endpoint}/v1/ingest", json=body, headers=headers).status_code == 200
+
+
+def test_tail_goes_on_where_it_was_when_the_board_is_there_again(tmp_path: Path) -> None:
+    with board(tmp_path, "--port", 0) as running:
+        port = running.endpoint.rpartition(":")[2]
+        tail = subprocess.Popen(
+            [sys.executable, "-m", "hiveloop", "tail", "--json"],
+            env={**running.environment, "PYTHONUNBUFFERED": "1"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        eventually(lambda: running.get("/v1/board").json()["listeners"] == 1)
+        send(running, event(task_id="before"))
+        assert tail.stdout is not None
+        assert tail.stderr is not None
+        assert json.loads(tail.stdout.readline())["task_id"] == "before"
+        running.end()
+    with tail, board(tmp_path, "--port", port) as running:
+        send(running, event(task_id="after"))
+        assert json.loads(tail.stdout.readline())["task_id"] == "after"
+        assert "The connection broke off" in tail.stderr.readline() + tail.stderr.readline()
+        tail.send_signal(signal.SIGINT)
+        assert tail.wait(10) == 130
 
 
 def test_tail_says_when_there_is_nothing_to_follow(tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ from hiveloop.board.security import Limits
 from tests.support.wait import eventually
 
 from .boards import Board, event, running_board
+from .test_contract_api import has
 from .test_contract_ingest import ALL_GETS
 from .test_intake import anything
 from .test_intake import events as odd_events
@@ -600,6 +601,26 @@ def test_metrics_and_costs_of_a_part(fleet: Board) -> None:
     calls = fleet.get("/v1/llm-calls", limit=1)
     assert len(calls["data"]) == 1
     assert calls["totals"]["call_count"] == 3  # of the whole filter, not of the page
+
+
+def test_rows_have_the_names_that_dashboards_read(fleet: Board, board: Board) -> None:
+    call = fleet.get("/v1/cost/calls", limit=1)["data"][0]
+    has(call, "name model tokens_in tokens_out cost duration_ms cost_source prompt_preview response_preview")
+    board.send(
+        event("custom", 1, payload={"kind": "queue_snapshot", "data": {"depth": 3, "items": [{"id": "q"}]}}),
+        event("custom", 1, payload={"kind": "issue", "summary": "slow", "data": {"severity": "low"}}),
+        event("custom", 1, payload={"kind": "todo", "summary": "call", "data": {"todo_id": "t"}}),
+        event("custom", 1, payload={"kind": "scheduled", "data": {"items": [{"id": "s"}]}}),
+        agent="waits",
+    )
+    (shown,) = (row for row in board.get("/v1/pipeline")["agents"] if row["agent_id"] == "waits")
+    expected = {"queue_depth": 3, "active_issues": 1, "todos": 1, "active_todos": 1, "scheduled": 1}
+    assert {name: shown[name] for name in expected} == expected
+    one = board.get("/v1/agents/waits/pipeline")
+    has(one["queue"], "depth oldest_age_seconds items processing snapshot_at")
+    has(one["todos"][0], "todo_id summary priority source context due_by")
+    has(one["scheduled"][0], "id name next_run interval enabled last_status")
+    has(one["issues"][0], "issue_id summary severity category context occurrence_count")
 
 
 @pytest.mark.parametrize(

@@ -71,6 +71,8 @@ def test_the_published_sdk_reports_and_every_event_is_stored_once(tmp_path: Path
         assert done.returncode == 0, done.stderr
         assert "Traceback" not in done.stderr
         ids = stored_ids(board)
+        with board.store.reader() as reader:
+            kinds = Counter(str(row["event_type"]) for row in reader.rows("SELECT event_type FROM events"))
         tasks = board.get("/v1/tasks", agent_id="veteran", limit=200)["data"]
         states = Counter(task["derived_status"] for task in tasks)
         cost = board.get("/v1/cost", range="1h")
@@ -78,6 +80,16 @@ def test_the_published_sdk_reports_and_every_event_is_stored_once(tmp_path: Path
         pipeline = board.get("/v1/agents/veteran/pipeline")
         timeline = board.get("/v1/tasks/task-3/timeline")
     assert max(ids.values()) == 1
+    kinds.pop("heartbeat", None)
+    assert kinds == {
+        "agent_registered": 1,
+        "task_started": 30,
+        "action_started": 30,
+        "action_completed": 30,
+        "task_completed": 27,
+        "task_failed": 3,
+        "custom": 93,  # of each task a call, a plan and a step; an issue, a todo, a queue
+    }
     assert states == {"completed": 27, "failed": 3}
     assert (cost["call_count"], round(cost["total_cost"], 6)) == (30, 0.3)
     assert (shown["environment"], shown["stuck_threshold_seconds"], shown["agent_version"]) == (

@@ -179,6 +179,7 @@ def test_lack_of_progress_is_pushed_once_for_each_time(board: Board) -> None:
             assert (told["stuck_by"], told["current_task_id"]) == ("no_progress", "hang")
             assert told["reason"] == "Alive, but no progress in task hang"
             assert told["stuck_threshold_seconds"] == 2
+            assert told.keys() >= {"last_heartbeat", "current_project_id", "since"}
             assert 2 <= seconds_since(told) < 10
             board.send(call | {"timestamp": datetime.now(UTC).isoformat()}, agent="hanger")
             between = until("new_status", "processing")
@@ -189,5 +190,7 @@ def test_lack_of_progress_is_pushed_once_for_each_time(board: Board) -> None:
     parts = (first, between, second, silent, after)
     assert [[m["type"] for m in part].count("agent.stuck") for part in parts] == [1, 0, 1, 0, 0]
     changes = [m for part in parts for m in part if m["type"] == "agent.status_changed"]
+    names = "agent_id previous_status new_status timestamp current_task_id current_project_id"
+    assert all(m.keys() >= {*names.split(), "heartbeat_age_seconds", "reason", "since"} for m in changes)
     states = [m["new_status"] for m in changes if m["new_status"] != m["previous_status"]]
     assert states[-4:] == ["stuck", "processing", "stuck", "idle"]
