@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import html
 import mimetypes
 import re
@@ -16,7 +17,7 @@ from starlette.routing import Route
 
 from hiveloop._version import __version__
 
-from .routes import Board, json_response
+from .routes import Board, Failure, json_response, now_us, stored
 from .security import COOKIE, SESSION_SECONDS
 
 __all__ = ["LINK_PATH", "routes"]
@@ -25,6 +26,7 @@ LINK_PATH = "/open"
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
 _WITH_HASH = re.compile(r"-[0-9a-fA-F]{8,}\.")
 _SMALL = 1_024
+_USE = "INSERT INTO meta (name, value) VALUES (?, ?) ON CONFLICT DO NOTHING"
 _TYPES = {
     ".js": "text/javascript; charset=utf-8",
     ".css": "text/css; charset=utf-8",
@@ -45,8 +47,9 @@ async def _health(_: Request) -> Response:
 async def _open(request: Request) -> Response:
     """Turn a one-time link into a cookie."""
     board: Board = request.app.state.board
-    cookie = board.sessions.open(request.query_params.get("token", ""))
-    if cookie is None:
+    token = request.query_params.get("token", "")
+    cookie = board.sessions.open(token)
+    if cookie is None or not await _is_first_use(board, token):
         if board.sessions.knows(request.cookies.get(COOKIE, "")):
             return RedirectResponse("/", 303)
         return _page("This link was used before, or is too old", _HOW_TO_SIGN_IN, 403)
@@ -63,6 +66,15 @@ async def _open(request: Request) -> Response:
         path="/",
     )
     return response
+
+
+async def _is_first_use(board: Board, token: str) -> bool:
+    """Tell whether no other board of the database has taken a link, which one of them alone cannot know."""
+    name = f"link:{hashlib.sha256(token.encode()).hexdigest()}"
+    try:
+        return bool(await stored(board.store.manage(_USE, (name, str(now_us())))))
+    except Failure:
+        return True  # a full disk must not lock out who could make room
 
 
 _HOW_TO_SIGN_IN = """

@@ -40,6 +40,10 @@ def test_what_one_board_takes_all_show_and_push(postgres_server: str, tmp_path: 
         with second.browser() as browser:
             assert browser.delete("/v1/agents/ada").status_code == 204
         assert first.get("/v1/agents")["data"] == []
+        link = first.link()
+        with first.client(None) as one, second.client(None) as other:
+            assert one.get(link).status_code == 200
+            assert other.get(link.replace(first.endpoint, second.endpoint)).status_code == 403  # it was used
 
 
 def test_a_database_that_goes_away_is_told_and_taken_again(postgres_server: str, tmp_path: Path) -> None:
