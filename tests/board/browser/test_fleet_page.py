@@ -195,6 +195,43 @@ def test_tasks_are_sorted_by_the_board_and_go_on_beyond_a_page(board: Board, sig
     expect(rows.first).to_contain_text("job-00")
 
 
+def test_the_search_is_the_boards_and_finds_tasks_agents_issues_and_events(page: Page) -> None:
+    page.get_by_role("searchbox", name="Search").fill("crm")
+    expect(page).to_have_url(re.compile("q=crm"))
+    expect(page.get_by_role("row", name=re.compile("lead-4822"))).to_be_visible()
+    expect(page.get_by_role("row", name=re.compile("refund-17"))).to_have_count(0)
+    issues = page.get_by_role("region", name="Issues found").get_by_role("listitem")
+    expect(issues.filter(has_text="CRM rate limit reached")).to_be_visible()
+    events = page.get_by_role("region", name="Events found").get_by_role("listitem")
+    expect(events.filter(has_text="crm_update").first).to_be_visible()
+    page.get_by_role("searchbox", name="Search").fill("refund-d")
+    agents = page.get_by_role("region", name="Agents found").get_by_role("listitem")
+    expect(agents).to_have_text(re.compile("refund-desk"))
+    agents.get_by_role("link").click()
+    expect(page).to_have_url(re.compile("/agent\\?id=refund-desk"))
+
+
+def test_a_search_takes_terms_and_the_other_filters_with_it(page: Page, told: Board) -> None:
+    rows = page.get_by_role("row", name=re.compile("lead-|refund-|report-|inbox-"))
+    search = page.get_by_role("searchbox", name="Search")
+    search.fill("agent:lead cost>0.01")
+    expect(rows).to_have_count(1)
+    expect(rows).to_contain_text("lead-4821")
+    search.fill("status:fai")  # as one types
+    expect(rows).to_have_text(re.compile("lead-4822"))
+    search.fill("status:x lead")
+    expect(rows).to_have_count(2)
+    page.get_by_label("Task status").select_option("completed")
+    expect(rows).to_have_text(re.compile("lead-4821"))
+    page.goto(f"{told.endpoint}/?q=model:claude")
+    expect(rows).to_have_text(re.compile("lead-4821"))
+    page.get_by_role("searchbox", name="Search").fill("no such thing")
+    expect(page.get_by_text(re.compile("Nothing of this among the newest"))).to_be_visible()
+    page.get_by_role("button", name="Clear all").click()
+    expect(page.get_by_role("searchbox", name="Search")).to_have_value("")
+    expect(page.get_by_role("row", name=re.compile("refund-17"))).to_be_visible()
+
+
 # -- the stream -------------------------------------------------------------------------------
 
 _CHIPS = {

@@ -398,6 +398,11 @@ def test_no_field_of_an_event_runs_as_script(board: Board, sign_in: SignIn) -> N
         assert page.locator("main script, main iframe, main img").count() == 0, query
         if query in told:
             assert _HOSTILE[0] in page.locator("main").inner_text(), query
+    page.evaluate(_GO, "/?q=hurt")
+    for name in ("Agents", "Issues", "Events"):
+        expect(page.get_by_role("region", name=f"{name} found")).to_be_visible()
+    assert page.locator("main script, main iframe, main img").count() == 0
+    assert page.evaluate("window.hurt") == 0
 
 
 def test_no_node_of_a_task_runs_as_script(board: Board, sign_in: SignIn) -> None:

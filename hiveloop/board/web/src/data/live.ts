@@ -11,7 +11,7 @@ export const connection = signal<Connection>("connecting");
 /** Everything received, oldest first, bounded; replaced as a whole, so that renderings can compare it. */
 export const received = signal<readonly BoardEvent[]>([]);
 
-export const KEPT = 3000;
+const KEPT = 3000;
 const FIRST = 200;
 const MOST_PAGES = 5;
 const POLL_MS = 2000;
@@ -39,6 +39,12 @@ export const shown = computed(() => pause.value?.events ?? received.value);
 export const waiting = computed(() => {
   const seq = pause.value?.seq;
   return seq === undefined ? [] : received.value.filter((event) => (event.seq ?? 0) > seq);
+});
+
+/** Whether more has come than is kept. */
+export const isMoreWaiting = computed(() => {
+  const [seq, oldest] = [pause.value?.seq, received.value[0]?.seq];
+  return Boolean(seq && oldest && oldest > seq);
 });
 
 export function togglePause(): void {

@@ -1,51 +1,40 @@
-// One search box: free text, and `agent:`, `status:`, `type:`, `project:`, `cost>` and `dur>` for tasks.
-import { numberOr, text } from "./read";
-import { taskLook } from "./status";
-import type { Task } from "./types";
+// What the search box asks the board: words, and `agent: status: kind: model: type: project: cost> dur>`.
+import { TASK_STATES } from "./status";
+import type { BoardEvent, Task } from "./types";
 
-export interface Search {
-  words: string[];
-  agent?: string;
-  status?: string;
-  type?: string;
-  project?: string;
-  costAbove?: number;
-  millisecondsAbove?: number;
+/** What the board found; the tasks and events are of the newest so many. */
+export interface Found {
+  tasks: Task[];
+  agents: { agent_id: string; agent_type?: string | null }[];
+  issues: { agent_id: string; issue_key: string; summary?: string | null; severity?: string | null; is_open?: boolean }[];
+  events: BoardEvent[];
+  tasks_searched?: number;
+  events_searched?: number;
 }
 
-const TERM = /^(agent|status|type|project):(.+)$|^(cost|dur)>(.+)$/i;
-const UNITS: Record<string, number> = { ms: 1, s: 1000, m: 60_000, min: 60_000, h: 3_600_000 };
+const MEASURE = /^(cost|dur)[<>]=?/i;
+const MEASURED = /^(cost[<>]=?\$?[\d.]*\d|dur[<>]=?[\d.]*\d(ms|s|min|m|h)?)$/i;
 
-export function parseSearch(query: string): Search {
-  const search: Search = { words: [] };
-  for (const word of query.trim().split(/\s+/).filter(Boolean)) {
-    const term = TERM.exec(word);
-    if (!term) search.words.push(word.toLowerCase());
-    else if (term[1]) search[term[1].toLowerCase() as "agent" | "status" | "type" | "project"] = (term[2] ?? "").toLowerCase();
-    else if (term[3]?.toLowerCase() === "cost") search.costAbove = Number(term[4]?.replace("$", "")) || 0;
-    else search.millisecondsAbove = milliseconds(term[4] ?? "");
-  }
-  return search;
+/** The query for the board, without terms that are still being typed; empty when nothing is left. */
+export function asked(query: string, filters: Record<string, string>): string {
+  const words = query.trim().split(/\s+/).filter(Boolean).map(understood).filter(Boolean);
+  if (words.length === 0) return "";
+  const terms = Object.entries(filters).filter(([, value]) => value);
+  return [...words, ...terms.map(([name, value]) => `${name}:${quoted(value)}`)].join(" ");
 }
 
-function milliseconds(value: string): number {
-  const found = /^([\d.]+)\s*(ms|s|min|m|h)?$/.exec(value);
-  return found ? Number(found[1]) * (UNITS[found[2] ?? "s"] ?? 1000) : 0;
+function understood(word: string): string {
+  const status = /^status:(.*)$/i.exec(word)?.[1];
+  if (status !== undefined) return stateOf(status) ? `status:${stateOf(status)}` : "";
+  return MEASURE.test(word) && !MEASURED.test(word) ? "" : word;
 }
 
-export function taskMatches(task: Task, search: Search): boolean {
-  const all = [task.task_id, task.agent_id, task.task_type, task.project_id, task.task_run_id].map(text).join(" ").toLowerCase();
-  return (
-    search.words.every((word) => all.includes(word)) &&
-    has(task.agent_id, search.agent) &&
-    has(taskLook(task.derived_status).word, search.status) &&
-    has(task.task_type, search.type) &&
-    has(task.project_id, search.project) &&
-    (search.costAbove === undefined || numberOr(task.total_cost, 0) > search.costAbove) &&
-    (search.millisecondsAbove === undefined || numberOr(task.duration_ms, 0) > search.millisecondsAbove)
-  );
+/** The beginning of a state's name is enough. */
+function stateOf(begun: string): string {
+  return (begun && TASK_STATES.find(({ value }) => value.startsWith(begun.toLowerCase()))?.value) || "";
 }
 
-function has(value: unknown, part: string | undefined): boolean {
-  return part === undefined || text(value).toLowerCase().includes(part);
+/** As one word, whatever is in it: the board takes queries apart as a shell does. */
+function quoted(value: string): string {
+  return `'${value.replaceAll("'", `'"'"'`)}'`;
 }

@@ -3,7 +3,7 @@ import type { JSX } from "preact";
 import { useEffect, useMemo, useRef } from "preact/hooks";
 import { get, query } from "../../data/api";
 import { clock, exact, when } from "../../data/format";
-import { KEPT, pausedAt, shown, togglePause, waiting } from "../../data/live";
+import { isMoreWaiting, pausedAt, shown, togglePause, waiting } from "../../data/live";
 import { text } from "../../data/read";
 import { change, href, param, type Changes } from "../../data/router";
 import type { BoardEvent, Page } from "../../data/types";
@@ -100,7 +100,7 @@ export function Stream({ title, agent }: { title: string; agent: string }) {
       {fresh.value > 0 && (
         <button type="button" class="fresh" onClick={() => resume()}>
           {fresh.value}
-          {waiting.value.length >= KEPT && "+"} new
+          {isMoreWaiting.value && "+"} new
         </button>
       )}
       {rows.value.length === 0 ? (

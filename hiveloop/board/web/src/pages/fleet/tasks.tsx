@@ -1,17 +1,22 @@
+import { useSignal } from "@preact/signals";
+import type { JSX } from "preact";
+import { useEffect } from "preact/hooks";
 import { count, duration, money, when } from "../../data/format";
 import { useList } from "../../data/list";
 import { moment, numberOr, text } from "../../data/read";
+import { useResource } from "../../data/resource";
 import { change, href, param } from "../../data/router";
-import { parseSearch, taskMatches } from "../../data/search";
+import { asked, type Found } from "../../data/search";
 import { TASK_STATES, taskLook } from "../../data/status";
 import { now } from "../../data/time";
-import type { Task } from "../../data/types";
-import { TaskBadge } from "../../parts/badges";
+import type { BoardEvent, Task } from "../../data/types";
+import { SeverityBadge, TaskBadge } from "../../parts/badges";
 import { Icon } from "../../parts/icon";
 import { More } from "../../parts/more";
 import { Failed, Loading, Nothing, Panel } from "../../parts/panel";
 import { Teach } from "../../parts/teach";
 import { scope } from "../fleet";
+import { Line } from "./stream";
 
 const SORTS: Record<string, string> = { started: "newest", duration: "duration", cost: "cost" };
 const PAGE = 50;
@@ -36,28 +41,112 @@ export function elapsed(task: Task, at: number): number | null {
 }
 
 export function TaskTable({ agent }: { agent: string }) {
-  const q = param("q");
-  const search = parseSearch(q);
-  const asked = {
-    ...scope(),
-    agent_id: agent,
-    status: param("tasks"),
-    task_type: param("type"),
-    sort: sortAsked(),
-    q: search.words.join(" "),
-    limit: PAGE,
-  };
-  const tasks = useList<Task>("/v1/tasks", asked, { when: (event) => Boolean(event.task_id), everyMs: 15_000, pauseMs: 600 });
-  const rows = tasks.rows.filter((task) => taskMatches(task, search));
+  const terms = { agent, status: param("tasks"), type: param("type"), env: param("env"), project: param("project") };
+  const q = asked(useLate(param("q")), terms);
   return (
     <Panel title="Tasks" class="tasks" tools={<Tools />}>
-      {tasks.error && !tasks.data ? <Failed what="The tasks" error={tasks.error} /> : null}
-      {!tasks.data && !tasks.error ? <Loading /> : null}
-      {tasks.data && rows.length === 0 ? <NoTasks filtered={Boolean(q || agent || asked.status || asked.task_type || asked.project_id)} /> : null}
-      {rows.length > 0 && <Table rows={rows} />}
-      <More of={tasks}>Older tasks</More>
+      {q ? <Searched q={q} agent={agent} /> : <Listed agent={agent} />}
     </Panel>
   );
+}
+
+const LATE_MS = 150;
+
+/** A text as it was when its writer paused. */
+function useLate(value: string): string {
+  const late = useSignal(value);
+  useEffect(() => {
+    const timer = setTimeout(() => (late.value = value), LATE_MS);
+    return () => clearTimeout(timer);
+  }, [value]);
+  return value && late.value;
+}
+
+const REFRESH = { when: (event: BoardEvent) => Boolean(event.task_id), everyMs: 15_000, pauseMs: 600 };
+
+function Listed({ agent }: { agent: string }) {
+  const filters = { ...scope(), agent_id: agent, status: param("tasks"), task_type: param("type") };
+  const tasks = useList<Task>("/v1/tasks", { ...filters, sort: sortAsked(), limit: PAGE }, REFRESH);
+  if (!tasks.data) return tasks.error ? <Failed what="The tasks" error={tasks.error} /> : <Loading />;
+  if (tasks.rows.length === 0) return <NoTasks filtered={Object.values(filters).some(Boolean)} />;
+  return (
+    <>
+      <Table rows={tasks.rows} />
+      <More of={tasks}>Older tasks</More>
+    </>
+  );
+}
+
+const MOST_FOUND = 100;
+const MOST_LINES = 30;
+
+/** What the board found for the search box: tasks, and below them agents, issues and events. */
+function Searched({ q, agent }: { q: string; agent: string }) {
+  const answer = useResource<Found>("/v1/search", { q, limit: MOST_FOUND }, { ...REFRESH, pauseMs: 2000 });
+  if (answer.error && answer.loading === false) return <Failed what="The search" error={answer.error} />;
+  if (!answer.data) return <Loading />;
+  const { tasks = [], agents = [], issues = [], events = [] } = answer.data;
+  const rows = sorted(tasks.filter((task) => !agent || task.agent_id === agent));
+  const lines = events.filter((event) => !agent || event.agent_id === agent).slice(0, MOST_LINES);
+  if (rows.length + agents.length + issues.length + lines.length === 0) {
+    return (
+      <Nothing>
+        Nothing of this among the newest {count(answer.data.tasks_searched)} tasks and {count(answer.data.events_searched)} events.
+      </Nothing>
+    );
+  }
+  return (
+    <div class="found">
+      {rows.length > 0 && <Table rows={rows} />}
+      <Others title="Agents" items={agents}>
+        {(one) => (
+          <div role="listitem">
+            <a data-row class="found-row" href={href("/agent", { id: one.agent_id })}>
+              <b>{one.agent_id}</b> <span class="muted">{text(one.agent_type)}</span>
+            </a>
+          </div>
+        )}
+      </Others>
+      <Others title="Issues" items={issues}>
+        {(one) => (
+          <div role="listitem">
+            <a data-row class="found-row" href={href("/agent", { id: one.agent_id, view: "pipeline" })}>
+              <SeverityBadge severity={text(one.severity)} /> {text(one.summary)} <span class="muted">{one.is_open ? one.agent_id : `${one.agent_id}, closed`}</span>
+            </a>
+          </div>
+        )}
+      </Others>
+      <Others title="Events" items={lines}>
+        {(one) => <Line event={one} plain={param("words") === "plain"} />}
+      </Others>
+    </div>
+  );
+}
+
+function Others<T>({ title, items, children }: { title: string; items: readonly T[]; children: (item: T) => JSX.Element }) {
+  if (items.length === 0) return null;
+  return (
+    <section aria-label={`${title} found`}>
+      <h3 class="found-title">
+        {title} <span class="muted">{items.length}</span>
+      </h3>
+      <div data-rows role="list">
+        {items.map(children)}
+      </div>
+    </section>
+  );
+}
+
+const ORDERS: Record<string, (a: Task, b: Task) => number> = {
+  oldest: (a, b) => (moment(a.started_at) ?? 0) - (moment(b.started_at) ?? 0),
+  duration: (a, b) => numberOr(b.duration_ms, 0) - numberOr(a.duration_ms, 0),
+  cost: (a, b) => numberOr(b.total_cost, 0) - numberOr(a.total_cost, 0),
+};
+
+/** The newest first as the board found them, or as the heading says. */
+function sorted(tasks: Task[]): Task[] {
+  const order = ORDERS[sortAsked()];
+  return order ? [...tasks].sort(order) : tasks;
 }
 
 function identity(task: Task): string {
@@ -69,7 +158,7 @@ function Tools() {
     <>
       <label class="search">
         <Icon name="search" />
-        <input type="search" data-search aria-label="Search tasks" placeholder="Text, agent:… status:… cost>1" value={param("q")} onInput={(event) => change({ q: event.currentTarget.value }, false)} />
+        <input type="search" data-search aria-label="Search" title="Words; agent: status: kind: model: type: project: severity: cost> dur>" placeholder="Search, agent:… status:… cost>1" value={param("q")} onInput={(event) => change({ q: event.currentTarget.value }, false)} />
         <kbd>/</kbd>
       </label>
       <select aria-label="Task status" value={param("tasks")} onChange={(event) => change({ tasks: event.currentTarget.value })}>
