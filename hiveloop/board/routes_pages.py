@@ -72,9 +72,10 @@ async def _is_first_use(board: Board, token: str) -> bool:
     """Tell whether no other board of the database has taken a link, which one of them alone cannot know."""
     name = f"link:{hashlib.sha256(token.encode()).hexdigest()}"
     try:
-        return bool(await stored(board.store.manage(_USE, (name, str(now_us())))))
+        added = await stored(board.store.manage(_USE, (name, str(now_us()))))
     except Failure:
         return True  # a full disk must not lock out who could make room
+    return added > 0
 
 
 _HOW_TO_SIGN_IN = """
