@@ -446,6 +446,7 @@ def test_an_agent_is_taken_off_the_board_until_it_is_heard_of_again(board: Board
         assert browser.delete(path).status_code == 204
         until("agent.removed")
         assert (shown(), waiting()) == (["other"], [])
+        assert board.get("/v1/search", q="old/one")["agents"] == []
         for gone in (path, f"{path}/pipeline"):
             assert browser.get(gone).status_code == 404
         assert browser.delete(path).status_code == 404

@@ -39,6 +39,7 @@ ALL_GETS = (
     "/v1/cost/timeseries",
     "/v1/llm-calls",
     "/v1/agents/ada/pipeline",
+    "/v1/search?q=t",
     "/v1/board",
 )
 

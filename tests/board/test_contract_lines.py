@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import random
+import re
 import socket
 import tracemalloc
 from collections.abc import Callable, Iterable, Iterator
@@ -18,6 +19,7 @@ import hypothesis
 import pytest
 from hypothesis import strategies as st
 
+from hiveloop.board import routes_query
 from hiveloop.board.model import EVENT_TYPES
 from hiveloop.board.security import Limits
 from tests.support.wait import eventually
@@ -357,6 +359,13 @@ def test_no_query_of_live_keys_sees_what_test_keys_sent(tmp_path: Path) -> None:
             for path in (f"/v1/tasks/{MARK}/timeline", f"/v1/events/{told[1]['event_id']}"):
                 assert [client.get(path).status_code for client in (live, read, test)] == [404, 404, 200]
             assert "ada" not in json.dumps(board.get("/v1/tasks", "test", task_id="t"))
+
+
+def test_every_query_is_among_those_that_are_asked_here() -> None:
+    for route in routes_query.routes:
+        pattern = re.compile(re.sub(r"\\\{\w+(:path)?\\\}", ".+", re.escape(route.path)))
+        asked = any(pattern.fullmatch(path.partition("?")[0]) for path in ALL_GETS)
+        assert asked or "{task_id" in route.path or "{event_id" in route.path, route.path
 
 
 SENDS = (("POST", "/v1/ingest"), ("POST", "/v1/traces"))

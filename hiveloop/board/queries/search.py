@@ -10,6 +10,7 @@ import re
 import shlex
 from typing import Any, NamedTuple
 
+from hiveloop.board.store.inputs import SHOWN
 from hiveloop.board.store.protocol import Reader
 
 from ._happenings import shown_event
@@ -191,7 +192,8 @@ def _state_of(status: str) -> str:
 def _agents(db: Reader, world: str, wanted: Wanted, limit: int) -> list[dict[str, Any]]:
     if not _only(wanted, "agent", "type", "env"):
         return []
-    where = containing(Where(world), wanted.words, ("agent_id", "agent_type", "framework", "agent_version"))
+    names = ("agent_id", "agent_type", "framework", "agent_version")
+    where = containing(Where(world).also(SHOWN), wanted.words, names)
     _named(where, wanted, agent="agent_id", type="agent_type", env="environment")
     sql = f"SELECT agent_id, agent_type, environment FROM agents WHERE {where} ORDER BY last_us DESC LIMIT ?"
     return [dict(row) for row in db.rows(sql, [*where.args, limit])]
