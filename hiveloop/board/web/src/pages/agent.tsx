@@ -130,10 +130,10 @@ function RightNow({ agent }: { agent: Agent }) {
               .map(([name, value]) => [name, text(value)] as const),
           ]}
         />
-      </div>
-      <div class="panel-foot hour">
-        <span class="muted">Activity and heartbeats of the last hour</span>
-        <Sparkline values={agent["sparkline_1h"]} beats={agent["heartbeats_1h"]} beating={status !== "offline"} />
+        <div class="hour">
+          <span class="muted">Activity and heartbeats of the last hour</span>
+          <Sparkline values={agent["sparkline_1h"]} beats={agent["heartbeats_1h"]} beating={status !== "offline"} />
+        </div>
       </div>
     </Panel>
   );

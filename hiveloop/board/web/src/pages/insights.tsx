@@ -142,6 +142,16 @@ const LOOKS: Record<string, { word: string; to?: () => string; panel?: string }>
   reported_anomalies: { word: "Anomalies", panel: "Anomalies" },
 };
 
+const UNITS: Record<string, string> = { "%": " %", x: " times", min: " min" };
+
+/** From which values a detector asks for attention; some never alert. */
+function from(row: Dict): string {
+  const unit = UNITS[text(row["unit"])] ?? ` ${text(row["unit"])}`;
+  const [warn, alert] = [numberOr(row["warn_at"], 0), numberOr(row["alert_at"], 0)];
+  const told = `Asks to look from ${warn < 0.1 ? "the first on" : count(warn) + unit}`;
+  return text(row["unit"]) === "%" && alert > 100 ? told : `${told}, alerts from ${count(alert)}${unit}`;
+}
+
 function LookAt({ detector }: { detector: string }) {
   const look = LOOKS[detector];
   if (!look) return null;
@@ -167,7 +177,9 @@ function Detectors({ rows }: { rows: readonly Dict[] }) {
           const look = STATES[text(row["state"])] ?? TOO_FEW;
           return (
             <li key={text(row["detector"])} class={`tone-${look.tone}`}>
-              <Badge look={look} />
+              <span title={from(row)}>
+                <Badge look={look} />
+              </span>
               <b>{named(text(row["detector"]))}</b>
               <p class="muted">
                 {text(row["message"]).replace(/^Not enough data: /, "")} {row["state"] !== "not_enough_data" && <LookAt detector={text(row["detector"])} />}

@@ -388,7 +388,6 @@ export function Schedule({ items, withAgent }: Listed) {
                 {withAgent && <th>Agent</th>}
                 <th>Next run</th>
                 <th>Last run</th>
-                <th>Every</th>
               </tr>
             </thead>
             <tbody data-rows>
@@ -413,6 +412,7 @@ function Job({ item, withAgent }: { item: Dict; withAgent: boolean }) {
     <tr data-row tabIndex={0}>
       <td>
         {firstText(item["name"], item["id"], "unnamed")} {isOff && <Tag tone="idle">off</Tag>}
+        {text(item["interval"]) && <div class="sub muted">{text(item["interval"]).replace(/^(every )?/, "every ")}</div>}
       </td>
       {withAgent && (
         <td>
@@ -429,7 +429,6 @@ function Job({ item, withAgent }: { item: Dict; withAgent: boolean }) {
       <td>
         {moment(item["last_run"]) === null ? text(item["last_run"]) || "never" : when(item["last_run"])} {last && <Tag tone={good ? "ok" : "fail"} icon={good ? "check" : "cross"}>{last}</Tag>}
       </td>
-      <td>{text(item["interval"]).replace(/^every /, "") || <span class="muted">–</span>}</td>
     </tr>
   );
 }
