@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -224,3 +225,19 @@ def test_boards_behind_one_address_share_a_secret(tmp_path: Path, monkeypatch: p
     monkeypatch.setenv("HIVELOOP_BOARD_SECRET", "short")
     with pytest.raises(OSError, match="less than 32"):
         one.secret()
+
+
+def test_what_a_board_keeps_is_its_users_alone(tmp_path: Path) -> None:
+    """Whatever the umask of the program is."""
+    before = os.umask(0)
+    try:
+        folder = DataFolder(tmp_path / "data")
+        folder.secret()
+        folder.key()
+        folder.take()
+    finally:
+        os.umask(before)
+    folder.release()
+    assert folder.path.stat().st_mode & 0o777 == 0o700
+    modes = {path.name: path.stat().st_mode & 0o777 for path in folder.path.iterdir()}
+    assert modes == dict.fromkeys(("key", "lock", "secret"), 0o600)
