@@ -181,7 +181,7 @@ def test_sums_of_events_that_were_removed_are_taken_over(old: Old) -> None:
     store = old.open()
     found = rows_of(store, f"SELECT calls, cost_nano, slowest_ms FROM models_1d WHERE hour_us = {YESTERDAY}")
     assert found == [{"calls": 6, "cost_nano": 11, "slowest_ms": 900}]
-    found = rows_of(store, f"SELECT name, calls FROM calls_6h WHERE hour_us = {YESTERDAY} ORDER BY name")
+    found = rows_of(store, f"SELECT name, calls FROM calls_1d WHERE hour_us = {YESTERDAY} ORDER BY name")
     assert [tuple(row.values()) for row in found] == [("look", 2), ("plan", 4)]
     assert rows_of(store, f"SELECT SUM(calls) AS n FROM calls_1d WHERE hour_us >= {TODAY}") == [{"n": 2}]
     before = contents(store)

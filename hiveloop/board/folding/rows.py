@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import cache
+from operator import itemgetter
 from typing import Any
 
 from hiveloop.board.store.schema import BY_NAME, Column, Table
@@ -15,6 +17,12 @@ Values = list[Any]
 
 def columns_of(table: Table) -> list[Column]:
     """Return the columns that folds contribute to, in the order of `Contributions` rows."""
+    return _columns_of(table.name)
+
+
+@cache
+def _columns_of(name: str) -> list[Column]:
+    table = BY_NAME[name]
     return [column for column in table.columns if column.rule in ("add", "min", "max", "first", "last")]
 
 
@@ -53,21 +61,25 @@ class Contributions:
 def summed(name: str, source: Contributions) -> Contributions:
     """Return what a table with a source gets from the contributions to that."""
     target = Contributions(name)
+    pick, when, adds = _plan(name)
     step, rows = target.table.step_us, target.rows
-    places = [source.table.key.index(column) for column in source.table.key if _is_kept(column, target.table)]
-    when = [source.table.key[place] for place in places].index(source.table.time)
-    adds = [column.rule == "add" for column in target.columns]
     for key, values in source.rows.items():
-        found = [key[place] for place in places]
-        found[when] -= found[when] % step
-        row = rows.setdefault(tuple(found), values)
-        if row is not values:
-            rows[tuple(found)] = _both(row, values, adds)
+        at = key[when]
+        found = pick((*key[:when], at - at % step, *key[when + 1 :]))
+        row = rows.get(found)
+        rows[found] = values if row is None else _both(row, values, adds)
     return target
 
 
-def _is_kept(column: str, table: Table) -> bool:
-    return column in table.key or column == "bucket_us"
+@cache
+def _plan(name: str) -> tuple[Callable[[Key], Key], int, list[bool]]:
+    """How keys of a table follow from its source's: which parts stay, where the time is; what is added."""
+    table = BY_NAME[name]
+    source = BY_NAME[table.source]
+    key = source.key
+    places = [place for place, column in enumerate(key) if column in table.key or column == source.time]
+    when = key.index(source.time)
+    return itemgetter(*places), when, [column.rule == "add" for column in columns_of(table)]
 
 
 def _both(one: Values, other: Values, adds: Sequence[bool]) -> Values:

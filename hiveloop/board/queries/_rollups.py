@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import cache
 from typing import Any, NamedTuple
 
 from hiveloop.board.store.protocol import Reader, Value
+from hiveloop.board.store.schema import BY_NAME
 
 from ._clock import DAY, HOUR, MINUTE
 from ._sql import Where, sums
@@ -17,8 +19,8 @@ FIVE = 5 * MINUTE
 _FINE_RANGE = 6 * HOUR
 _FINE_AGE = 47 * HOUR
 """How long five-minute rows are surely kept."""
-_LENGTHS = (("1d", DAY), ("6h", 6 * HOUR), ("1h", HOUR))
-"""Ends of the names of tables whose rows are so long, the longest first."""
+_LENGTHS = ("1d", "6h", "1h")
+"""Ends of the names of tables, by the length of their rows, the longest first."""
 
 
 class Rows(NamedTuple):
@@ -60,17 +62,24 @@ def hourly_rows(stem: str, where: Where, params: Params, window: Window, longest
         window: from and to when; whole hours are taken.
         longest_us: no row is longer; the interval, where one is asked for.
     """
-    lengths = [length for length in _LENGTHS if length[1] <= max(longest_us, HOUR)]
+    tables = [table for table in _tables(stem) if table[1] <= max(longest_us, HOUR)]
     start = window.start_us // HOUR * HOUR
-    step = lengths[0][1] if window.end_us >= params.now_us else HOUR  # nothing comes after now
-    end = window.end_us + -window.end_us % step
-    parts = _cut(start, end, lengths)
-    return Rows("hour_us", where, [(f"{stem}_{name}", since, until) for name, since, until in parts])
+    step = tables[0][1] if window.end_us >= params.now_us else HOUR  # nothing comes after now
+    return Rows("hour_us", where, _cut(start, window.end_us + -window.end_us % step, tables))
 
 
-def _cut(start: int, end: int, lengths: Sequence[tuple[str, int]]) -> list[tuple[str, int, int]]:
+@cache
+def _tables(stem: str) -> list[tuple[str, int]]:
+    """Tables and the length of their rows; those that have no hours of their own have their source's."""
+    known = [table for end in _LENGTHS if (table := BY_NAME.get(f"{stem}_{end}")) is not None]
+    shortest = known[-1]
+    hours = shortest if shortest.step_us == HOUR else BY_NAME[shortest.source]
+    return [(table.name, table.step_us) for table in dict.fromkeys([*known, hours])]
+
+
+def _cut(start: int, end: int, tables: Sequence[tuple[str, int]]) -> list[tuple[str, int, int]]:
     """Cut a stretch into rows that are as long as possible, and whole."""
-    (name, length), *shorter = lengths
+    (name, length), *shorter = tables
     first, last = start + -start % length, end - end % length
     if not shorter:
         return [(name, start, end)] if start < end else []

@@ -12,7 +12,7 @@ from typing import Any
 from hiveloop.board.store.protocol import Reader
 
 from ._calls import CALL_SUMS, CALL_USED, Spent
-from ._clock import HOUR, SECOND, iso
+from ._clock import DAY, HOUR, SECOND, iso
 from ._detectors import Facts, detect, health
 from ._percentiles import Histogram, histograms
 from ._rollups import Rows, hourly_rows, measures
@@ -59,6 +59,7 @@ _WORK = (
     "cost_nano",
     "est_nano",
 )
+_LONG = frozenset(("7d", "30d"))
 _TIMED = ("duration_ms", "timed")
 _CALLS = 10
 _TASKS = 5
@@ -101,9 +102,10 @@ _RETRY = "event_type = ? AND event_type <> 'custom' AND event_type <> 'heartbeat
 
 
 def _whole_hours(params: Params) -> Window:
-    """The window in whole hours, which all its tables have."""
+    """The window in whole hours, which all its tables have, for a week or more in whole days."""
     window = params.window()
-    start = window.start_us // HOUR * HOUR
+    step = DAY if window.name in _LONG else HOUR
+    start = window.start_us // step * step
     if window.interval_us >= HOUR:
         return window._replace(start_us=start)
     return window._replace(start_us=start, interval="1h", interval_us=HOUR)

@@ -14,10 +14,11 @@ Conventions, for readers of the tables:
 Folded tables are merged by the rule of each column, and every rule is commutative, associative and
 fed by newly stored events only. So any order of events gives the same tables, and a rebuild does too.
 
-Sums of hours have twins by six hours and by day, summed from them, so that long ranges read few rows: see
-`Table.source`. Change a table, and `SCHEMA_VERSION` goes up: older databases are folded again when they are
-opened (see store/migration.py). For that, columns and indexes of tables that are not folded are only ever
-added, at their end.
+Sums of hours have twins by day, some also by six hours, summed from them, so that long ranges read few rows:
+see `Table.source`.
+
+Change a table, and `SCHEMA_VERSION` goes up: older databases are folded again when they are opened (see
+store/migration.py). Columns and indexes of tables that are not folded are only ever added, at their end.
 """
 
 from __future__ import annotations
@@ -673,21 +674,21 @@ _LLM_BY_1H = Table(
 )
 
 
-def _longer(table: Table) -> tuple[Table, ...]:
-    """A table of hours with its twins of six hours and of days."""
-    stem, tables = table.name.removesuffix("_1h"), [table]
-    for suffix, hours in (("6h", 6), ("1d", 24)):
-        comment = f"The same by {hours} hours; hour_us is the first of them."
-        twin = table._replace(name=f"{stem}_{suffix}", comment=comment, step_us=hours * HOUR_US)
-        tables.append(twin._replace(source=tables[-1].name))
-    return tuple(tables)
+def _longer(table: Table, suffix: str, step_us: int, source: Table | None = None) -> Table:
+    """The twin of a table with sums of longer stretches."""
+    stem, hours = table.name.rpartition("_")[0], step_us // HOUR_US
+    comment = f"The same by {hours} hours; hour_us is the first of them."
+    return table._replace(
+        name=f"{stem}_{suffix}", comment=comment, step_us=step_us, source=(source or table).name
+    )
 
 
-_MODELS_1H = Table(
-    "models_1h",
-    "LLM calls of each hour, whatever their names: far fewer rows than calls_1h.",
+_ROLL_6H = _longer(_ROLL_1H, "6h", 6 * HOUR_US)
+_MODELS_6H = Table(
+    "models_6h",
+    "LLM calls by six hours, whatever their names: far fewer rows than there are of calls. Hours: calls_1h.",
     tuple(column for column in _CALLS_1H.columns if column.name != "name"),
-    step_us=HOUR_US,
+    step_us=6 * HOUR_US,
     source="calls_1h",
 )
 _NAMES = Table(
@@ -766,13 +767,21 @@ TABLES: tuple[Table, ...] = (
     _PLANS,
     _PLAN_STEPS,
     _ROLL_5M,
-    *_longer(_ROLL_1H),
-    *_longer(_CALLS_1H),
-    *_longer(_MODELS_1H),
-    *_longer(_ACTIONS_1H),
-    *_longer(_DURATIONS_1H),
-    *_longer(_LLM_META_1H),
-    *_longer(_LLM_BY_1H),
+    _ROLL_1H,
+    _ROLL_6H,
+    _longer(_ROLL_1H, "1d", DAY_US, _ROLL_6H),
+    _CALLS_1H,
+    _longer(_CALLS_1H, "1d", DAY_US),
+    _MODELS_6H,
+    _longer(_MODELS_6H, "1d", DAY_US),
+    _ACTIONS_1H,
+    _longer(_ACTIONS_1H, "1d", DAY_US),
+    _DURATIONS_1H,
+    _longer(_DURATIONS_1H, "1d", DAY_US),
+    _LLM_META_1H,
+    _longer(_LLM_META_1H, "1d", DAY_US),
+    _LLM_BY_1H,
+    _longer(_LLM_BY_1H, "1d", DAY_US),
     _NAMES,
     _PROJECTS,
     _KEYS,
