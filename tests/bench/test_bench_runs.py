@@ -88,3 +88,29 @@ def test_cost_of_opentelemetry_is_of_the_right_order(
 @pytest.mark.parametrize("measure", ["spans lost, ample queue", "spans lost, queue as shipped"])
 def test_opentelemetry_loses_nothing(otel_rows: dict[str, dict[str, Any]], measure: str) -> None:
     assert otel_rows[measure]["ours"] == 0
+
+
+@pytest.fixture(scope="module")
+def page_figures() -> dict[str, float]:
+    """What one short look at the board's pages in a browser showed."""
+    command = [sys.executable, "-m", "tests.bench.board_pages", "--seconds", "2"]
+    done = subprocess.run(command, cwd=_ROOT, capture_output=True, text=True, timeout=120, check=False)
+    assert done.stdout, done.stderr
+    lines = (line.rpartition("   budget")[0] or line for line in done.stdout.splitlines())
+    return {name.strip(): float(value) for name, _, value in (line.rpartition(" ") for line in lines)}
+
+
+@pytest.mark.parametrize(
+    ("measure", "most"),
+    [
+        ("weight, kB", 300),
+        ("first data, ms", 3_000),
+        ("event to pixel, ms p95", 1_000),
+        ("stream, frame ms p95", 170),
+        ("waterfall scrolled, frame ms p95", 170),
+    ],
+)
+def test_the_boards_pages_are_of_the_right_order(
+    page_figures: dict[str, float], measure: str, most: float
+) -> None:
+    assert page_figures[measure] <= most

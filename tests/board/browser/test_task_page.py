@@ -189,3 +189,23 @@ def test_an_open_task_counts_on_by_itself(board: Board, sign_in: SignIn) -> None
     total = page.get_by_role("listitem").filter(has_text="Duration")
     before = total.inner_text()
     expect(total).not_to_have_text(before)
+
+
+def test_steps_are_counted_from_one_and_a_refusal_is_no_success(board: Board, sign_in: SignIn) -> None:
+    step = {
+        "kind": "plan_step",
+        "summary": "Step 0 completed: Pack",
+        "data": {"step_index": 0, "action": "completed"},
+    }
+    asked = event("approval_requested", 200, payload={"summary": "Ship?"})
+    answer = {"summary": "Ship?", "data": {"decision": "rejected", "approved_by": "mia"}}
+    refused = event("approval_received", 300, payload=answer)
+    page = opened(board, sign_in, *whole([event("custom", 100, payload=step), asked, refused], until=400))
+    expect(page.get_by_role("link", name=re.compile("Step 1 completed: Pack"))).to_be_visible()
+    row = page.get_by_role("link", name=re.compile("^Approval, Ship\\? · rejected"))
+    tone, fail = row.evaluate(
+        "(one) => ['--tone', '--fail'].map((of) => getComputedStyle(one).getPropertyValue(of))"
+    )
+    assert tone == fail
+    page.get_by_role("button", name=re.compile("^Log")).click()
+    expect(page.get_by_role("list", name="Log")).to_contain_text("Step 1 completed: Pack")

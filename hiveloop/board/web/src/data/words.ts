@@ -38,6 +38,19 @@ export function groupsOf(event: BoardEvent): Group[] {
   return groups;
 }
 
+/** What a payload says it is about; steps of plans are counted from one, as people do, and from zero on the wire. */
+export function aboutOf(payload: Dict): string {
+  const summary = text(payload["summary"]);
+  const index = number(dict(payload["data"])["step_index"]);
+  if (payload["kind"] !== "plan_step" || index === null || !summary.startsWith(`Step ${index} `)) return summary;
+  return `Step ${index + 1} ${summary.slice(`Step ${index} `.length)}`;
+}
+
+/** Whether a person said no. */
+export function isRefusal(event: { payload?: unknown }): boolean {
+  return /^(reject|den|declin|refus)/i.test(text(field(event, "decision")));
+}
+
 export interface Mark {
   icon: string;
   tone: Tone;
@@ -69,7 +82,7 @@ const MARKS: Record<string, Mark> = {
 export function markOf(event: BoardEvent): Mark {
   const mark = MARKS[event.event_type === "custom" ? kindOf(event) : event.event_type];
   const found = mark ?? { icon: "dot", tone: "idle" as const };
-  return event.severity === "error" ? { ...found, tone: "fail" } : found;
+  return event.severity === "error" || isRefusal(event) ? { ...found, tone: "fail" } : found;
 }
 
 export function errorOf(event: { payload?: unknown }): string {
@@ -83,7 +96,7 @@ export function summaryOf(event: BoardEvent): string {
   const payload = dict(event.payload);
   const parts: string[] = [];
   if (event.event_type.startsWith("action_")) parts.push(firstText(payload["action_name"], event.action_id));
-  else parts.push(firstText(payload["summary"], event.task_id, event.agent_id));
+  else parts.push(firstText(aboutOf(payload), event.task_id, event.agent_id));
   const error = isFailure(event) ? errorOf(event) : "";
   if (error) parts.push(error);
   const decision = text(field(event, "decision"));
@@ -107,7 +120,7 @@ function took(event: BoardEvent): string {
 }
 
 function about(event: BoardEvent): string {
-  return firstText(dict(event.payload)["summary"], dict(event.payload)["action_name"]);
+  return firstText(aboutOf(dict(event.payload)), dict(event.payload)["action_name"]);
 }
 
 const name = (event: BoardEvent) => firstText(dict(event.payload)["action_name"], event.action_id, "something");

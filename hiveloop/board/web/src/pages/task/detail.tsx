@@ -2,7 +2,7 @@ import { count, duration, money, when } from "../../data/format";
 import { dict, firstText, number, text, type Dict } from "../../data/read";
 import { change, here } from "../../data/router";
 import type { BoardEvent } from "../../data/types";
-import { labelOf, markOf, summaryOf } from "../../data/words";
+import { aboutOf, labelOf, markOf, summaryOf } from "../../data/words";
 import { Badge } from "../../parts/badges";
 import { Content, Facts } from "../../parts/content";
 import { Copy } from "../../parts/copy";
@@ -45,7 +45,7 @@ export function Detail({ node, origin, before }: { node: Node; origin: number; b
         </button>
       </header>
       <h3>{node.name}</h3>
-      {text(payload["summary"]) && text(payload["summary"]) !== node.name && <p class="summary">{text(payload["summary"])}</p>}
+      {aboutOf(payload) && !node.name.startsWith(aboutOf(payload)) && <p class="summary">{aboutOf(payload)}</p>}
       {node.error && <Content title="Error" value={node.error} tone="fail" />}
       {before.length > 0 && <Before events={before} />}
       <Facts
@@ -58,7 +58,7 @@ export function Detail({ node, origin, before }: { node: Node; origin: number; b
           ["Success", payload["success"] === undefined ? "" : payload["success"] ? "yes" : "no"],
         ]}
       />
-      {node.sort === "llm" ? <Llm node={node} /> : <Told node={node} data={data} />}
+      {node.sort === "llm" ? <Llm node={node} /> : <Told data={data} />}
       <Content title="Arguments" value={payload["args"] ?? data["args"]} />
       <Content title="Result" value={firstOf(payload["result"], payload["result_preview"], payload["response_body"], data["result"])} />
       <Content title="More" value={without(payload, SHOWN)} />
@@ -113,13 +113,12 @@ const WORDS: Record<string, string> = {
   goal: "Goal",
 };
 
-function Told({ node, data }: { node: Node; data: Dict }) {
+function Told({ data }: { data: Dict }) {
   const known = Object.entries(WORDS).map(([name, word]) => [word, firstText(data[name])] as const);
   return (
     <>
       <Facts rows={known} />
       <Content title="Data" value={without(data, new Set([...Object.keys(WORDS), "args", "result", "action"]))} />
-      {node.kind === "" && null}
     </>
   );
 }

@@ -2,6 +2,7 @@
 import { dict, dicts, firstText, list, moment, number, text, type Dict } from "../../data/read";
 import type { Tone } from "../../data/status";
 import type { BoardEvent, Task } from "../../data/types";
+import { aboutOf, field, isRefusal } from "../../data/words";
 
 export interface Timeline extends Task {
   events: BoardEvent[];
@@ -62,7 +63,7 @@ function nodeOf(raw: Dict, end: number, isOver: boolean): Node {
     id: text(raw["node_id"]),
     kind,
     sort: kind.startsWith("plan_") ? "plan" : kind === "issue" ? "issue" : sort,
-    name: [firstText(raw["name"], kind), kind === "approval_received" ? text(decisionOf(raw)) : ""].filter(Boolean).join(" · "),
+    name: nameOf(raw, kind),
     status,
     failed: status === "failure" || status === "failed" || kind === "task_failed",
     open,
@@ -82,9 +83,12 @@ function nodeOf(raw: Dict, end: number, isOver: boolean): Node {
   };
 }
 
-function decisionOf(raw: Dict): unknown {
+/** What the node is called; of a decision also how it went. */
+function nameOf(raw: Dict, kind: string): string {
   const payload = dict(raw["payload"]);
-  return dict(payload["data"])["decision"] ?? payload["decision"];
+  if (kind === "plan_step") return firstText(aboutOf({ kind, ...payload }), raw["name"]);
+  const decision = kind === "approval_received" ? text(field({ payload }, "decision")) : "";
+  return [firstText(raw["name"], kind), decision].filter(Boolean).join(" · ");
 }
 
 /** An approval is waited for until it is received: the request becomes a bar. */
@@ -153,7 +157,7 @@ export function lookOf(node: Node): { icon: string; tone: Tone; word: string } {
   const look = LOOKS[node.sort] ?? { icon: "dot", tone: "idle" as const, word: "Event" };
   if (node.failed) return { ...look, icon: "cross", tone: "fail" };
   if (node.kind === "task_completed") return { ...look, icon: "check", tone: "ok" };
-  if (node.kind === "approval_received") return { ...look, tone: "ok" };
+  if (node.kind === "approval_received") return { ...look, tone: isRefusal(node) ? "fail" : "ok" };
   if (node.kind === "anomaly") return { ...look, icon: "warn", tone: "wait", word: "Anomaly" };
   return { ...look, icon: EVENT_ICONS[node.kind] ?? look.icon };
 }

@@ -31,7 +31,7 @@ export function PlanBar({ timeline }: { timeline: Dict }) {
         {plans.length > 1 && (
           <div class="segments" role="group" aria-label="Revision">
             {plans.map((one) => (
-              <button key={text(one["revision"])} type="button" aria-pressed={one === plan} onClick={() => change({ plan: text(one["revision"]) }, false)}>
+              <button key={text(one["revision"])} type="button" aria-pressed={one === plan} title={`Revision ${text(one["revision"])} of the plan; 0 is the first`} onClick={() => change({ plan: text(one["revision"]) }, false)}>
                 rev {text(one["revision"])}
               </button>
             ))}
