@@ -1,0 +1,89 @@
+"""Long ranges are read from rows of days, six hours and hours; the sums are those of the events."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from typing import Any
+
+import hypothesis
+import pytest
+from hypothesis import strategies as st
+
+from hiveloop.board.queries import Params, cost, insights, metrics
+from hiveloop.board.store.protocol import Store
+from hiveloop.board.store.schema import DAY_US, HOUR_US
+from hiveloop.board.store.sqlite import SqliteStore
+
+from .made_events import NOON, SECOND, llm, rows_of
+
+DAYS = 12
+NOW = NOON + DAYS * DAY_US
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+    """Twelve days of calls at odd times, some of them close to the edges of hours and days."""
+    rng, made = random.Random(3), []
+    for number in range(600):
+        at = rng.randrange(DAYS * 86_400)
+        near = at - (NOON // SECOND + at) % 3600 + rng.choice((0, -1e-6, 3600 - 1e-6))
+        data = {"name": ("plan", "look")[number % 2], "model": ("gpt-4o", "own")[number % 3 == 0]}
+        made.append(llm(rng.choice((at, near)), cost=0.25, agent=f"a{number % 4}", **data))
+    made = [one for one in made if NOON <= one.ts_us < NOW]
+    opened = SqliteStore(tmp_path_factory.mktemp("ranges") / "board.db")
+    opened.append("live", made).result()
+    yield opened
+    opened.close()
+
+
+def _ask(store: Store, query: Any, **given: str) -> Any:
+    with store.reader() as reader:
+        return query(reader, "live", Params(given, NOW))
+
+
+def _events(store: Store, since: int, until: int, where: str = "1 = 1") -> int:
+    """Calls in whole hours, counted one by one."""
+    begin, end = since - since % HOUR_US, until + -until % HOUR_US
+    sql = f"SELECT COUNT(*) AS n FROM events WHERE ts_us >= ? AND ts_us < ? AND {where}"
+    return int(rows_of(store, sql, begin, end)[0]["n"])
+
+
+@hypothesis.given(
+    since=st.integers(0, (DAYS - 3) * 24 * 4), hours=st.integers(49, DAYS * 24), whole=st.booleans()
+)
+@hypothesis.settings(
+    max_examples=60, deadline=None, suppress_health_check=[hypothesis.HealthCheck.function_scoped_fixture]
+)
+def test_any_range_has_the_calls_of_its_hours(store: Store, since: int, hours: int, whole: bool) -> None:
+    start = NOON + since * HOUR_US // 4
+    end = min(start + hours * HOUR_US, NOW)
+    if whole:
+        start, end = start - start % DAY_US, end - end % DAY_US
+    hypothesis.assume(end - start > 2 * DAY_US)
+    given = {"since": str(start / SECOND), "until": str(end / SECOND)}
+    expected = _events(store, start, end)
+    found = _ask(store, cost.cost, **given)
+    assert (found["call_count"], found["cost"]) == (expected, expected * 0.25)
+    assert sum(part["call_count"] for part in found["by_agent"]) == expected
+    named = _ask(store, cost.cost, **given, name="plan", agent_id="a2")
+    assert named["call_count"] == _events(store, start, end, "label = 'plan' AND agent_id = 'a2'")
+    for interval in ("1h", "6h", "1d"):
+        series = _ask(store, cost.timeseries, **given, interval=interval)["data"]
+        assert sum(bucket["call_count"] for bucket in series) == expected
+        points = _ask(store, metrics.metrics, **given, interval=interval)
+        assert sum(point["llm_call_count"] for point in points["timeseries"]) == expected
+        assert points["summary"]["llm_call_count"] == expected
+
+
+@pytest.mark.parametrize("name", ["7d", "30d"])
+def test_ranges_up_to_now_agree_on_every_page(store: Store, name: str) -> None:
+    length = {"7d": 7, "30d": 30}[name] * DAY_US
+    expected = _events(store, NOW - length, NOW)
+    found = _ask(store, cost.cost, range=name)
+    assert found["call_count"] == expected
+    assert _ask(store, cost.llm_calls, range=name)["totals"]["call_count"] == expected
+    assert _ask(store, metrics.metrics, range=name)["summary"]["llm_call_count"] == expected
+    cards = _ask(store, insights.insights, range=name)
+    whole_days = _events(store, (NOW - length) // DAY_US * DAY_US, NOW)
+    assert sum(row["call_count"] for row in cards["prompts"]) == whole_days
