@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import BrowserContext, Locator, Page, expect
 
 from .conftest import Board
 from .test_interaction import SignIn, send
@@ -209,3 +209,23 @@ def test_steps_are_counted_from_one_and_a_refusal_is_no_success(board: Board, si
     assert tone == fail
     page.get_by_role("button", name=re.compile("^Log")).click()
     expect(page.get_by_role("list", name="Log")).to_contain_text("Step 1 completed: Pack")
+
+
+def test_a_task_that_is_not_there_says_so_and_shows_when_it_arrives(
+    board: Board, context: BrowserContext
+) -> None:
+    page = context.new_page()  # without the look for complaints: the browser notes that the answer is 404
+    page.goto(board.link)
+    page.wait_for_url(f"{board.endpoint}/")
+    page.goto(f"{board.endpoint}/task?id=order")
+    expect(page.get_by_role("heading", name="There is no task order")).to_be_visible()
+    expect(page.get_by_role("link", name="To the fleet", exact=True)).to_be_visible()
+    expect(page.get_by_role("status", name="Connection: Live")).to_be_visible()
+    send(board, *whole(SEARCHES, until=500))
+    expect(page.get_by_role("heading", name="order", exact=True)).to_be_visible()
+
+
+def test_an_open_task_tells_why_its_agent_is_stuck(board: Board, sign_in: SignIn) -> None:
+    page = opened(board, sign_in, event("task_started", 0, payload={}))
+    now = page.get_by_text(re.compile("^Stuck sender: Nothing heard of it since 1 Jan"))
+    expect(now).to_be_visible()

@@ -6,12 +6,14 @@ import { dict, dicts, list, moment, number, numberOr, text, type Dict } from "..
 import { useResource } from "../data/resource";
 import { change, href, param } from "../data/router";
 import { now } from "../data/time";
-import type { BoardEvent, Task } from "../data/types";
-import { TaskBadge } from "../parts/badges";
+import { agentLook } from "../data/status";
+import type { Agent, BoardEvent, Task } from "../data/types";
+import { AgentBadge, TaskBadge } from "../parts/badges";
 import { Copy } from "../parts/copy";
 import { Icon } from "../parts/icon";
 import { Failed, Loading } from "../parts/panel";
 import { VirtualList } from "../parts/virtual";
+import { shownStatus } from "./fleet/cards";
 import { taskHref } from "./fleet/tasks";
 import { Line } from "./fleet/stream";
 import { Detail } from "./task/detail";
@@ -24,9 +26,25 @@ export function TaskPage() {
   const run = param("run");
   const path = id ? `/v1/tasks/${encodeURIComponent(id)}/timeline` : null;
   const timeline = useResource<Dict>(path, { task_run_id: run }, { when: (event) => event.task_id === id, pauseMs: 500 });
-  if (timeline.error && !timeline.data) return <Failed what={`The task ${id}`} error={timeline.error} />;
+  if (!id || (timeline.error && !timeline.data)) return <Missing id={id} error={timeline.error ?? ""} />;
   if (!timeline.data) return <Loading />;
   return <Shown timeline={timeline.data} reload={timeline.reload} />;
+}
+
+/** A link to a task that is not there; it shows as soon as it is. */
+function Missing({ id, error }: { id: string; error: string }) {
+  if (id && !error.startsWith("no task")) return <Failed what={`The task ${id}`} error={error} />;
+  return (
+    <div class="teach refused" role="alert">
+      <h1>{id ? `There is no task ${id}` : "No task is named"}</h1>
+      <p>It may be older than what the board keeps, of another board, or still on its way: then it shows here when it arrives.</p>
+      <p>
+        <a class="link" href={href("/")}>
+          To the fleet
+        </a>
+      </p>
+    </div>
+  );
 }
 
 /** How often a task that is under way is read again, since its times grow without events. */
@@ -111,6 +129,7 @@ function Header({ task, timeline, wall }: { task: Task; timeline: Dict; wall: nu
         <h1 title={task.task_id}>{task.task_id}</h1>
         <Copy value={location.href} label="Copy link" />
       </div>
+      {!task.completed_at && <Now agent={task.agent_id} />}
       <ul class="figures">
         <Figure label="Duration" value={duration(wall)} title="From its first event to its last" />
         <Figure label="Started" value={when(task.started_at)} title={exact(task.started_at)} />
@@ -134,6 +153,19 @@ function Header({ task, timeline, wall }: { task: Task; timeline: Dict; wall: nu
         </nav>
       )}
     </header>
+  );
+}
+
+/** What the agent of an open task is at, or why it is stuck. */
+function Now({ agent }: { agent: string }) {
+  const { data } = useResource<Agent>(`/v1/agents/${encodeURIComponent(agent)}`, {}, { onStatus: true, when: (event) => event.agent_id === agent, pauseMs: 1000 });
+  const since = moment(data?.["since"]);
+  if (!data || since === null) return null;
+  const status = shownStatus(data);
+  return (
+    <p class={`task-now tone-${agentLook(status).tone}`}>
+      <AgentBadge status={status} /> {agent}: {text(data["reason"])} <span class="muted">since {when(since)}</span>
+    </p>
   );
 }
 
