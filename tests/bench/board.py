@@ -289,8 +289,10 @@ def _ask(running: Running, rounds: int, lines: list[Line]) -> None:
         seq = client.get("/v1/board").json()["last_seq"]
         newest = client.get("/v1/events", params={"event_type": "task_completed"}).json()["data"][0]
         for question in questions(newest["task_id"], newest["event_id"], seq):
-            times = rounds if question.required else max(10, rounds // 4)
+            times = rounds if question.required else max(1, rounds // 3)
             _told(lines, _timed(client, question, times))
+    megabytes = psutil.Process(running.process.pid).memory_info().rss / 1e6
+    _told(lines, Line("memory of the board after that", f"{megabytes:.0f} MB", megabytes, RSS_MB))
 
 
 def _timed(client: httpx.Client, question: Question, rounds: int) -> Line:
