@@ -134,7 +134,11 @@ class Board:
 
     async def access_of(self, connection: HTTPConnection) -> Access | None:
         """Tell who asks, by key or cookie; None for somebody unknown."""
-        key = _bearer(connection) or connection.query_params.get("token")
+        key = _bearer(connection)
+        if (
+            connection.scope["type"] == "websocket"
+        ):  # browsers cannot set headers there; elsewhere logs keep it
+            key = key or connection.query_params.get("token")
         if key is not None:
             return await self.run(self.keyring.find, key)
         cookie = connection.cookies.get(COOKIE)

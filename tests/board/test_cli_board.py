@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -244,57 +244,22 @@ def test_a_program_is_stopped_with_the_board(tmp_path: Path) -> None:
         eventually(lambda: not Path(f"/proc/{children[0]}").exists())
 
 
-def test_a_program_without_a_key_finds_the_board_and_tail_shows_it(tmp_path: Path) -> None:
-    script = tmp_path / "agent.py"
-    script.write_text(REPORT)
-    with board(tmp_path, "--port", 0) as running:
-        tail = subprocess.Popen(
-            [sys.executable, "-m", "hiveloop", "tail", "--json", "--agent", "worker"],
-            env={**running.environment, "PYTHONUNBUFFERED": "1"},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        with tail:
-            assert tail.stdout is not None
+@contextmanager
+def following(running: Running, *arguments: str) -> Iterator[Any]:
+    """Run ``hiveloop tail`` in a process; ended at the end, whatever happens."""
+    tail = subprocess.Popen(
+        [sys.executable, "-m", "hiveloop", "tail", *arguments],
+        env={**running.environment, "PYTHONUNBUFFERED": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    with tail:
+        try:
             eventually(lambda: running.get("/v1/board").json()["listeners"] == 1)
-            send(running, event("task_started", task_id="of another"), agent="other")
-            done = subprocess.run(
-                [sys.executable, script], env=running.environment, capture_output=True, text=True, check=True
-            )
-            assert done.stdout.strip() == running.endpoint
-            assert "HiveBoard on this machine" in done.stderr
-            kinds = list[str]()
-            while "task_completed" not in kinds:
-                told = json.loads(tail.stdout.readline())
-                assert told["agent_id"] == "worker"
-                kinds.append(told["event_type"])
-            assert kinds[:2] == ["agent_registered", "task_started"]
-            tail.send_signal(signal.SIGINT)
-            assert tail.wait(10) == 130
-        text = subprocess.Popen(
-            [sys.executable, "-m", "hiveloop", "tail", "--errors"],
-            env={**running.environment, "PYTHONUNBUFFERED": "1"},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        with text:
-            assert text.stdout is not None
-            eventually(lambda: running.get("/v1/board").json()["listeners"] == 1)
-            failed = event(
-                "task_failed",
-                0,
-                task_id="bad",
-                payload={"exception_type": "OSError", "exception_message": "\x1b[2Jno"},
-            )
-            send(running, event("task_started", task_id="bad"), failed)
-            line = text.stdout.readline()
-            assert "bad" in line
-            assert "OSError" in line
-            assert "\x1b[2J" not in line
-            running.end()
-            text.kill()
+            yield tail
+        finally:
+            tail.kill()
 
 
 def send(running: Running, *events: dict[str, Any], agent: str = "worker") -> None:
@@ -304,28 +269,55 @@ def send(running: Running, *events: dict[str, Any], agent: str = "worker") -> No
     assert httpx.post(f"{running.endpoint}/v1/ingest", json=body, headers=headers).status_code == 200
 
 
-def test_tail_goes_on_where_it_was_when_the_board_is_there_again(tmp_path: Path) -> None:
-    with board(tmp_path, "--port", 0) as running:
-        port = running.endpoint.rpartition(":")[2]
-        tail = subprocess.Popen(
-            [sys.executable, "-m", "hiveloop", "tail", "--json"],
-            env={**running.environment, "PYTHONUNBUFFERED": "1"},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
+def test_a_program_without_a_key_finds_the_board_and_tail_shows_it(tmp_path: Path) -> None:
+    script = tmp_path / "agent.py"
+    script.write_text(REPORT)
+    with (
+        board(tmp_path, "--port", 0) as running,
+        following(running, "--json", "--agent", "worker") as tail,
+    ):
+        send(running, event("task_started", task_id="of another"), agent="other")
+        done = subprocess.run(
+            [sys.executable, script], env=running.environment, capture_output=True, text=True, check=True
         )
-        eventually(lambda: running.get("/v1/board").json()["listeners"] == 1)
-        send(running, event(task_id="before"))
-        assert tail.stdout is not None
-        assert tail.stderr is not None
-        assert json.loads(tail.stdout.readline())["task_id"] == "before"
-        running.end()
-    with tail, board(tmp_path, "--port", port) as running:
-        send(running, event(task_id="after"))
-        assert json.loads(tail.stdout.readline())["task_id"] == "after"
-        assert "The connection broke off" in tail.stderr.readline() + tail.stderr.readline()
+        assert done.stdout.strip() == running.endpoint
+        assert "HiveBoard on this machine" in done.stderr
+        kinds = list[str]()
+        while "task_completed" not in kinds:
+            told = json.loads(tail.stdout.readline())
+            assert told["agent_id"] == "worker"
+            kinds.append(told["event_type"])
+        assert kinds[:2] == ["agent_registered", "task_started"]
         tail.send_signal(signal.SIGINT)
         assert tail.wait(10) == 130
+
+
+def test_tail_shows_errors_alone_and_nothing_that_acts_on_the_terminal(tmp_path: Path) -> None:
+    body = {"exception_type": "OSError", "exception_message": "\x1b[2Jno"}
+    with board(tmp_path, "--port", 0) as running, following(running, "--errors") as tail:
+        send(
+            running,
+            event("task_started", task_id="bad"),
+            event("task_failed", 0, task_id="bad", payload=body),
+        )
+        line = tail.stdout.readline()
+        assert "bad" in line
+        assert "OSError" in line
+        assert "\x1b[2J" not in line
+
+
+def test_tail_goes_on_where_it_was_when_the_board_is_there_again(tmp_path: Path) -> None:
+    with ExitStack() as stack:
+        with board(tmp_path, "--port", 0) as running:
+            port = running.endpoint.rpartition(":")[2]
+            tail = stack.enter_context(following(running, "--json"))
+            send(running, event(task_id="before"))
+            assert json.loads(tail.stdout.readline())["task_id"] == "before"
+            running.end()
+        with board(tmp_path, "--port", port) as running:
+            send(running, event(task_id="after"))
+            assert json.loads(tail.stdout.readline())["task_id"] == "after"
+            assert "The connection broke off" in tail.stderr.readline() + tail.stderr.readline()
 
 
 def test_tail_says_when_there_is_nothing_to_follow(tmp_path: Path) -> None:

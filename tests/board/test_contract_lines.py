@@ -29,6 +29,7 @@ from .test_contract_api import has
 from .test_contract_ingest import ALL_GETS
 from .test_intake import anything
 from .test_intake import events as odd_events
+from .test_otlp import AGENT, CHAT, request, span
 
 MEGABYTE = 1_048_576
 
@@ -404,6 +405,11 @@ def test_a_browser_may_manage_but_not_send(board: Board) -> None:
             assert browser.request(method, path, json={}).status_code == 403, path
 
 
+def test_a_key_in_the_address_is_for_sockets_only(board: Board) -> None:
+    with board.client(None) as client:
+        assert client.get("/v1/agents", params={"token": board.keys["live"]}).status_code == 401
+
+
 # -- how often ------------------------------------------------------------------------------------
 
 
@@ -689,6 +695,30 @@ def test_whatever_comes_in_whatever_order_every_page_answers(tmp_path: Path) -> 
         check()
         look(ALL_GETS)
         assert board.get("/v1/events", event_type="task_started")["data"]
+
+
+def test_whatever_spans_tell_every_page_answers(tmp_path: Path) -> None:
+    odd = st.dictionaries(
+        st.sampled_from((*AGENT, *CHAT, "hiveloop.task.id", "session.id")), anything, max_size=4
+    )
+    with running_board(tmp_path) as board, board.client() as client:
+
+        @hypothesis.settings(max_examples=20)
+        @hypothesis.given(st.lists(odd, max_size=4), anything)
+        def check(several: list[dict[str, Any]], whole: Any) -> None:
+            spans = [
+                span(number, number // 2 or None, told=CHAT)
+                | {"attributes": [{"key": key, "value": value} for key, value in told.items()]}
+                for number, told in enumerate(several, 1)
+            ]
+            for sent in (request(*spans, whole), json.dumps(whole).encode("utf-8", "surrogatepass")):
+                headers = {"Content-Type": "application/json"}
+                response = client.post("/v1/traces", content=sent, headers=headers)
+                assert response.status_code in (200, 400), response.text
+
+        check()
+        for path in ALL_GETS:
+            assert client.get(path).status_code == 200 or "/ada" in path, path
 
 
 # -- what is kept ---------------------------------------------------------------------------------
