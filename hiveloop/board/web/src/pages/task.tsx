@@ -8,7 +8,7 @@ import { change, href, param } from "../data/router";
 import { now } from "../data/time";
 import { agentLook } from "../data/status";
 import type { Agent, BoardEvent, Task } from "../data/types";
-import { AgentBadge, TaskBadge } from "../parts/badges";
+import { TaskBadge } from "../parts/badges";
 import { Copy } from "../parts/copy";
 import { Icon } from "../parts/icon";
 import { Failed, Loading } from "../parts/panel";
@@ -161,10 +161,9 @@ function Now({ agent }: { agent: string }) {
   const { data } = useResource<Agent>(`/v1/agents/${encodeURIComponent(agent)}`, {}, { onStatus: true, when: (event) => event.agent_id === agent, pauseMs: 1000 });
   const since = moment(data?.["since"]);
   if (!data || since === null) return null;
-  const status = shownStatus(data);
   return (
-    <p class={`task-now tone-${agentLook(status).tone}`}>
-      <AgentBadge status={status} /> {agent}: {text(data["reason"])} <span class="muted">since {when(since)}</span>
+    <p class={`task-now tone-${agentLook(shownStatus(data)).tone}`}>
+      {agent}: {text(data["reason"])} <span class="muted">since {when(since)}</span>
     </p>
   );
 }
