@@ -83,6 +83,7 @@ def test_older_marks_are_read_on_demand_and_in_order(board: Board, sign_in: Sign
     page = at(sign_in(board), board, "/agent", id="sender")
     rows = panel(page, "Lifecycle").get_by_role("listitem")
     expect(rows.first).to_contain_text("start 24")
+    expect(rows).to_have_count(11)  # a change from before the oldest start that is known must wait for it
     for _ in range(2):
         panel(page, "Lifecycle").get_by_role("button", name="Older marks").click()
     expect(rows).to_have_count(30)
