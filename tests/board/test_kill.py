@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import threading
 from pathlib import Path
+from typing import Any
 
 import httpx
 
@@ -13,6 +15,8 @@ from hiveloop.board.store.sqlite import SqliteStore
 from .boards import event
 from .made_events import rows_of
 from .test_cli_board import Running, board
+from .test_otlp import AGENT, CHAT
+from .test_waiting import post, span
 
 KILLS = 10 if os.environ.get("HIVELOOP_TEST_LONG") == "1" else 3
 _BATCHES = 25
@@ -69,3 +73,59 @@ def test_no_acknowledged_event_is_lost_when_the_board_is_killed(tmp_path: Path) 
         assert rows_of(store, sql) == counted
     finally:
         store.close()
+
+
+class _Spans(threading.Thread):
+    """Reports traces, the call of a model before its agent, and keeps the calls that were acknowledged."""
+
+    def __init__(self, running: Running, enough: threading.Semaphore, first: int) -> None:
+        super().__init__(name="spans", daemon=True)
+        self.calls = list[str]()
+        self.whole = list[str]()
+        self._running = running
+        self._enough = enough
+        self._numbers = itertools.count(first)
+
+    def run(self) -> None:
+        for number in self._numbers:
+            trace, model = {"traceId": f"{number:032x}"}, f"model-{number}"
+            try:
+                self._send(span(2, 1, told={**CHAT, "gen_ai.request.model": model}, **trace))
+                self.calls.append(model)
+                self._send(span(1, told=AGENT, **trace))
+                self.whole.append(model)
+            except httpx.TransportError:
+                return
+            self._enough.release()
+
+    def _send(self, one: Any) -> None:
+        assert post(self._running.endpoint, self._running.key, one).status_code == 200
+
+
+def test_no_acknowledged_span_is_lost_or_told_twice_when_the_board_is_killed(tmp_path: Path) -> None:
+    calls, whole = list[str](), list[str]()
+    for kill in range(KILLS):
+        with board(tmp_path, "--port", 0) as running:
+            enough = threading.Semaphore(0)
+            senders = [_Spans(running, enough, 1 + (kill * 3 + number) * 100_000) for number in range(3)]
+            for sender in senders:
+                sender.start()
+            for _ in range(_BATCHES):
+                assert enough.acquire(timeout=20)
+            running.process.kill()
+            for sender in senders:
+                sender.join(20)
+                calls += sender.calls
+                whole += sender.whole
+    with board(tmp_path, "--port", 0) as running:
+        assert running.end() == 0  # at a clean end, nothing waits any more
+    store = SqliteStore(tmp_path / "data" / "board.db")
+    try:
+        rows = rows_of(store, "SELECT model, agent_id FROM events WHERE kind = 'llm_call'")
+        assert rows_of(store, "SELECT 1 FROM waiting_spans") == []
+    finally:
+        store.close()
+    told = {str(row["model"]): row["agent_id"] for row in rows}
+    assert len(told) == len(rows)
+    assert set(calls) <= set(told)
+    assert {told[model] for model in whole} == {"ada"}
