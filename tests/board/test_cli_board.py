@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -24,6 +25,7 @@ from tests.unit.command_line import clean_environment
 
 from .boards import event
 
+_WAIT_SECONDS = 40.0
 REPORT = """
 import hiveloop
 hb = hiveloop.init(flush_interval=0.05)
@@ -254,11 +256,14 @@ def following(running: Running, *arguments: str) -> Iterator[Any]:
         stderr=subprocess.PIPE,
         text=True,
     )
+    late = threading.Timer(_WAIT_SECONDS, tail.kill)  # who reads a line that never comes sees the end
+    late.start()
     with tail:
         try:
             eventually(lambda: running.get("/v1/board").json()["listeners"] == 1)
             yield tail
         finally:
+            late.cancel()
             tail.kill()
 
 
