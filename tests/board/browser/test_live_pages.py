@@ -178,6 +178,7 @@ def test_the_paused_moment_is_in_the_address_and_a_link_brings_it_back(
     other.get_by_role("link", name="Pipeline").click()
     expect(other).to_have_url(re.compile("paused="))
     other.get_by_role("link", name="Fleet", exact=True).click()
+    expect(other.get_by_text("step 3", exact=True)).to_be_visible()
     assert seen_numbers(other) == [3, 2, 1]
     other.get_by_role("button", name="5 new").click()
     expect(other).not_to_have_url(re.compile("paused="))
