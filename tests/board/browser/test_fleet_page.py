@@ -226,6 +226,7 @@ def test_a_search_takes_terms_and_the_other_filters_with_it(page: Page, told: Bo
     search.fill("status:fai")  # as one types
     only("lead-4822")
     search.fill("status:x lead")
+    expect(page.get_by_text("No state is called “x”: it is one of stuck, failed")).to_be_visible()
     expect(rows).to_have_count(2)
     page.get_by_label("Task status").select_option("completed")
     only("lead-4821")

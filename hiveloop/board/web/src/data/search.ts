@@ -23,6 +23,13 @@ export function asked(query: string, filters: Record<string, string>): string {
   return [...words, ...terms.map(([name, value]) => `${name}:${quoted(value)}`)].join(" ");
 }
 
+/** What to tell somebody who looks for a state that there is not; empty when all is understood. */
+export function misunderstood(query: string): string {
+  const states = [...query.matchAll(/(?:^|\s)status:(\S+)/gi)].map((found) => found[1] ?? "");
+  const unknown = states.find((state) => !stateOf(state));
+  return unknown === undefined ? "" : `No state is called “${unknown}”: it is one of ${TASK_STATES.map(({ value }) => value).join(", ")}.`;
+}
+
 function understood(word: string): string {
   const status = /^status:(.*)$/i.exec(word)?.[1];
   if (status !== undefined) return stateOf(status) ? `status:${stateOf(status)}` : "";

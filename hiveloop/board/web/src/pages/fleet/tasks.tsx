@@ -6,7 +6,7 @@ import { useList } from "../../data/list";
 import { moment, numberOr, text } from "../../data/read";
 import { useResource } from "../../data/resource";
 import { change, href, param } from "../../data/router";
-import { asked, type Found } from "../../data/search";
+import { asked, misunderstood, type Found } from "../../data/search";
 import { TASK_STATES, taskLook } from "../../data/status";
 import { now } from "../../data/time";
 import type { BoardEvent, Task } from "../../data/types";
@@ -42,9 +42,12 @@ export function elapsed(task: Task, at: number): number | null {
 
 export function TaskTable({ agent }: { agent: string }) {
   const terms = { agent, status: param("tasks"), type: param("type"), env: param("env"), project: param("project") };
-  const q = asked(useLate(param("q")), terms);
+  const late = useLate(param("q"));
+  const q = asked(late, terms);
+  const hint = misunderstood(late);
   return (
     <Panel title="Tasks" class="tasks" tools={<Tools />}>
+      {hint && <p class="notice tone-wait">{hint}</p>}
       {q ? <Searched q={q} agent={agent} /> : <Listed agent={agent} />}
     </Panel>
   );
