@@ -11,7 +11,9 @@ from playwright.sync_api import BrowserContext, Page, expect
 import hiveloop
 
 from .conftest import Board
-from .test_interaction import SignIn
+from .reports import run
+from .test_interaction import SignIn, send
+from .test_pipeline_page import issue
 from .test_promises import at, card, panel
 
 KEY = re.compile(r"hb_(live|test|read)_[0-9a-f]{32}")
@@ -146,3 +148,24 @@ def test_what_could_not_be_made_says_why(board: Board, sign_in: SignIn) -> None:
     expect(page.get_by_role("form", name="New key").get_by_role("alert")).to_have_text(
         "The board does not answer."
     )
+
+
+def test_what_a_test_key_sends_is_looked_at_apart(board: Board, sign_in: SignIn) -> None:
+    page = at(sign_in(board), board, "/keys")
+    test_board = board._replace(key=make(page, "test", "trial"))
+    send(board, *run("real-task"))
+    send(test_board, *run("trial-task"), issue("Only a trial"))
+    row = panel(page, "Keys in use").get_by_role("row").filter(has_text="trial")
+    page.reload()
+    row.get_by_role("button", name="See its data").click()
+    expect(page.get_by_role("row", name=re.compile("trial-task"))).to_be_visible()
+    expect(page.get_by_role("row", name=re.compile("real-task"))).to_have_count(0)
+    send(test_board, *run("second-trial"))
+    expect(page.get_by_role("row", name=re.compile("second-trial"))).to_be_visible()
+    page.get_by_role("link", name="Pipeline").click()
+    panel(page, "Issues").get_by_role("button", name="Resolve", exact=True).click()
+    expect(panel(page, "Issues")).to_contain_text("No open issue")
+    expect(panel(page, "Issues")).to_contain_text('hiveloop.init("hb_test_…"')
+    page.get_by_role("button", name="Test data").click()
+    expect(page.get_by_role("row", name=re.compile("real-task"))).to_be_visible()
+    expect(page.get_by_role("row", name=re.compile("trial"))).to_have_count(0)

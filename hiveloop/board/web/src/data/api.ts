@@ -1,6 +1,7 @@
 // The board's own API, at the page's own origin; the browser's cookie is the key.
 import { signal } from "@preact/signals";
 import type { Changes } from "./router";
+import { ofWorld } from "./world";
 
 export class ApiError extends Error {
   constructor(
@@ -49,7 +50,7 @@ export async function send<T>(method: "POST" | "PUT" | "DELETE", path: string, b
 /** What browsers say of a server that is away differs, and tells nobody anything. */
 async function reach(path: string, request: RequestInit): Promise<Response> {
   try {
-    return await fetch(path, request);
+    return await fetch(ofWorld(path), request);
   } catch (failure) {
     throw failure instanceof TypeError ? new ApiError(0, "The board does not answer.") : failure;
   }

@@ -4,6 +4,7 @@ import { get } from "./api";
 import { dict, list, moment, number, text, type Dict } from "./read";
 import { change, param } from "./router";
 import type { BoardEvent, Page } from "./types";
+import { ofWorld } from "./world";
 
 export type Connection = "connecting" | "live" | "reconnecting" | "polling" | "offline";
 
@@ -187,7 +188,7 @@ function connect(): void {
   clearTimeout(timer);
   socket?.close();
   const scheme = location.protocol === "https:" ? "wss" : "ws";
-  const opened = new WebSocket(`${scheme}://${location.host}/v1/stream`);
+  const opened = new WebSocket(ofWorld(`${scheme}://${location.host}/v1/stream`));
   const impatience = setTimeout(() => opened.close(), OPEN_MS);
   socket = opened;
   opened.onopen = () => {

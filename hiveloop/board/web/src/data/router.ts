@@ -14,7 +14,7 @@ export const PAGES = {
 export type Path = keyof typeof PAGES;
 
 /** Filters that stay when one goes from page to page. */
-const CARRIED = ["env", "project", "range", "paused"];
+const CARRIED = ["world", "env", "project", "range", "paused"];
 
 const address = signal(new URL(location.href));
 

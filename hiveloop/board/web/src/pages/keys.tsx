@@ -6,6 +6,7 @@ import { exact, when } from "../data/format";
 import { dicts, text, type Dict } from "../data/read";
 import { useResource } from "../data/resource";
 import type { Page } from "../data/types";
+import { enter, inTest } from "../data/world";
 import { Ago, Tag } from "../parts/badges";
 import { Confirm } from "../parts/confirm";
 import { Copy } from "../parts/copy";
@@ -192,6 +193,11 @@ function Key({ row, revoked, onChange }: { row: Dict; revoked: boolean; onChange
         </Tag>
       </td>
       <td>
+        {text(row["key_type"]) === "test" && used && !inTest && (
+          <button type="button" class="as-link" onClick={() => enter(true)}>
+            See its data
+          </button>
+        )}{" "}
         {text(row["label"]) || <span class="muted">–</span>} {row["is_own"] === true && <Tag tone="idle" title="Made at the first start; the empty pages show it">this board's own</Tag>}
       </td>
       <td title={exact(row["created_at"])}>{when(row["created_at"])}</td>

@@ -7,6 +7,7 @@ import { useResource } from "../data/resource";
 import { PAGES, change, href, param, path, type Path } from "../data/router";
 import { isDark, toggleTheme } from "../data/theme";
 import type { Page } from "../data/types";
+import { enter, inTest } from "../data/world";
 import { Icon } from "./icon";
 import { Ranges } from "./ranges";
 
@@ -37,6 +38,11 @@ export function TopBar() {
       </nav>
       <span class="grow" />
       <Pickers />
+      {inTest && (
+        <button type="button" class="tag tone-wait" onClick={() => enter(false)} title="You look at what test keys sent; press to go back to live data">
+          Test data <Icon name="close" />
+        </button>
+      )}
       <Pill />
       <Bell />
       <KeysLink />
