@@ -43,6 +43,9 @@ _MOST_NODES = 5_000
 _MOST_HELD = 50_000
 _DEEPEST = 200
 _IN_BATCH = 500
+_AGENT_ID = "hiveloop.agent.id"
+_NEEDED = frozenset((_AGENT_ID,))
+"""Attributes that are read by themselves, not with a span's facts."""
 _NEVER_STUCK = 30 * 86_400
 """Seconds. What reports spans sends no heartbeats, so its silence says nothing."""
 Event = dict[str, Any]
@@ -139,23 +142,16 @@ class Traces:
     Args:
         previews: whether to keep what was said to and by models and tools.
         clock: seconds of a clock that never goes back.
-        hold_seconds: how long a span waits for the spans around it.
 
     Attributes:
         lock: hold it from placing spans until what came of it stands in line to be stored, so that steps are
             stored in their order.
     """
 
-    def __init__(
-        self,
-        previews: bool = True,
-        clock: Callable[[], float] = time.monotonic,
-        hold_seconds: float = HOLD_SECONDS,
-    ) -> None:
+    def __init__(self, previews: bool = True, clock: Callable[[], float] = time.monotonic) -> None:
         self.lock = threading.RLock()
         self._previews = previews
         self._clock = clock
-        self._hold_seconds = hold_seconds
         self._traces: dict[tuple[str, str], _Trace] = {}
         self._held = 0
 
@@ -181,7 +177,7 @@ class Traces:
         """
         with self.lock:
             due = dict[str, list[_Trace]]()
-            limit = self._clock() - self._hold_seconds
+            limit = self._clock() - HOLD_SECONDS
             for (world, _), trace in self._traces.items():
                 if trace.held and (everything or trace.since <= limit):
                     due.setdefault(world, []).append(trace)
@@ -246,7 +242,7 @@ class Traces:
         for trace in traces:
             said += self._place(trace, made, everything=everything)
         held = (span for trace in traces for span in trace.held.values())
-        waiting = [span for span in held if _key(span) in fresh]
+        waiting = [span if self._previews else _bare(span) for span in held if _key(span) in fresh]
         placed = [node.span for node in made if _key(node.span) not in fresh]
         begun = list({one.node for one in said}.difference(made))
         return Step(world, self._batches(said, now_us), waiting, placed, left_out, made, begun)
@@ -318,6 +314,21 @@ def _facts(span: SpanData, content: bool) -> SpanFacts:
         scope_name=span.scope_name,
         content=content,
     )
+
+
+def _bare(span: SpanData) -> SpanData:
+    """Leave out what changes nothing of a span's facts, so that nothing of what was said is written down."""
+    facts = _facts(span, content=False)
+    for name in span.attributes:
+        others = {key: value for key, value in span.attributes.items() if key != name}
+        less = span._replace(attributes=others)
+        if name not in _NEEDED and _facts(less, content=False) == facts:
+            span = less
+    for number, event in enumerate(span.events):
+        events = (*span.events[:number], event._replace(attributes={}), *span.events[number + 1 :])
+        if _facts(span._replace(events=events), content=False) == facts:
+            span = span._replace(events=events)
+    return span
 
 
 # -- tasks and actions ------------------------------------------------------------------------
@@ -482,9 +493,7 @@ def _enter_own(node: _Node) -> list[_Said]:
     facts, own = node.facts, node.facts.own
     if own is None:
         return []
-    agent = str(
-        node.span.attributes.get("hiveloop.agent.id") or facts.agent_name or _service(node.span.resource)
-    )
+    agent = str(node.span.attributes.get(_AGENT_ID) or facts.agent_name or _service(node.span.resource))
     named = {
         "project_id": own.project,
         "task_id": own.task_id,

@@ -11,6 +11,7 @@ import psycopg
 import pytest
 
 from hiveloop.board import traces
+from hiveloop.board.otlp import Export, read_export
 from hiveloop.board.store.protocol import Store, StoreError
 from tests.support.wait import eventually
 
@@ -126,6 +127,49 @@ def test_what_could_not_be_stored_waits_again(tmp_path: Path) -> None:
         (task,) = board.get("/v1/tasks")["data"]
         assert (task["agent_id"], task["llm_call_count"]) == ("ada", 38)
         assert left(board) == 0
+
+
+def test_what_was_said_is_not_written_down_when_the_operator_says_so(tmp_path: Path) -> None:
+    said = "secret words"
+    told = {
+        **CHAT,
+        "gen_ai.usage.input_tokens": "7",
+        "gen_ai.input.messages": said,
+        "gen_ai.completion.0.content": said,
+        "somebody.elses": said,
+    }
+    content = [{"key": "content", "value": {"stringValue": said}}]
+    note = {"name": "gen_ai.user.message", "timeUnixNano": "5", "attributes": content}
+    with running_board(tmp_path, previews=False) as board:
+        key = board.keys["live"]
+        assert post(board.endpoint, key, span(2, 1, told=told, events=[note])).status_code == 200
+        (row,) = rows_of(board.store, "SELECT span FROM waiting_spans")
+        assert said not in row["span"]
+        assert "gpt-4o" in row["span"]
+        assert post(board.endpoint, key, span(1, told=AGENT)).status_code == 200
+        (call,) = board.get("/v1/llm-calls")["data"]
+        assert (call["model"], call["tokens_in"]) == ("gpt-4o", 7)
+        kept = b"".join(path.read_bytes() for path in tmp_path.glob("board.db*"))
+        assert said.encode() not in kept
+
+
+def test_a_span_that_was_written_down_bare_tells_the_same(tmp_path: Path) -> None:
+    call = {**CHAT, "gen_ai.usage.output_tokens": "3", "hiveloop.agent.id": "eve", "noise": "x"}
+    failed = span(2, 1, told=call, status={"code": 2, "message": "too slow"})
+    told = list[Any]()
+    for name, content in (("whole", True), ("bare", False)):
+        known = traces.Traces(previews=False)
+        export = read_export(request(failed), True)
+        assert isinstance(export, Export)
+        if not content:
+            (bare,) = known.events_of("live", export, 0).waiting
+            assert "noise" not in bare.attributes
+            known, export = traces.Traces(previews=False), export._replace(spans=[bare])
+        known.events_of("live", export, 0)
+        (step,) = known.expired(0, everything=True)
+        told.append([(one.event_type, one.payload) for batch in step.batches for one in batch])
+        assert told[-1], name
+    assert told[0] == told[1]
 
 
 def test_a_trace_that_is_too_large_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
