@@ -71,6 +71,8 @@ def test_any_range_has_the_calls_of_its_hours(store: Store, since: int, hours: i
     for interval in ("1h", "6h", "1d"):
         series = _ask(store, cost.timeseries, **given, interval=interval)["data"]
         assert sum(bucket["call_count"] for bucket in series) == expected
+        agents = _ask(store, cost.timeseries, **given, interval=interval, group_by="agent")["data"]
+        assert [bucket["cost"] for bucket in agents] == [bucket["cost"] for bucket in series]
         points = _ask(store, metrics.metrics, **given, interval=interval)
         assert sum(point["llm_call_count"] for point in points["timeseries"]) == expected
         assert points["summary"]["llm_call_count"] == expected

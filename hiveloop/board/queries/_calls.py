@@ -36,6 +36,9 @@ CALL_SUMS = ", ".join(
     ]
 )
 """Measures from rows of calls."""
+_WORK_USED = ("llm_calls", *_SINGLE_USED, "unpriced")
+_WORK_SUMS = ", ".join(["SUM(llm_calls) AS calls", *(f"SUM({name}) AS {name}" for name in _WORK_USED[1:])])
+"""The same from rows of all work, which are far fewer, but tell no models and no names."""
 
 
 class Source(NamedTuple):
@@ -74,16 +77,26 @@ class Source(NamedTuple):
         """The rows, what to select of them, and the columns behind that."""
         if self.stem:
             rows = hourly_rows(self.stem, self.where, self.params, self.window, longest_us)
-            return rows, CALL_SUMS, CALL_USED
+            return (rows, _WORK_SUMS, _WORK_USED) if self.stem == "roll" else (rows, CALL_SUMS, CALL_USED)
         return Rows("ts_us", self.where, [("events", None, None)]), _SINGLE_SUMS, _SINGLE_USED
 
 
-def source_of(db: Reader, world: str, params: Params, window: Window) -> Source:
-    """Return where the calls of a window are summed from: exact while that is cheap."""
+def source_of(db: Reader, world: str, params: Params, window: Window, *, tells_models: bool = True) -> Source:
+    """Return where the calls of a window are summed from: exact while that is cheap.
+
+    Args:
+        db: the store.
+        world: live or test.
+        params: conditions.
+        window: from and to when.
+        tells_models: whether models will be asked for.
+    """
     if _are_few(db, world, window):
         where = call_filter(Where(world).also("kind = 'llm_call'"), params, name="label")
         return Source(where.between("ts_us", window.start_us, window.end_us), params, window)
-    stem = "models" if params.text("name") is None else "calls"
+    stem = "calls" if params.text("name") is not None else "models"
+    if stem == "models" and not tells_models and params.text("model") is None:
+        stem = "roll"
     hours = window._replace(start_us=window.start_us // HOUR * HOUR)
     return Source(call_filter(Where(world), params, name="name"), params, hours, stem)
 

@@ -100,7 +100,7 @@ def timeseries(db: Reader, world: str, params: Params) -> dict[str, Any]:
     """Return what was spent in each interval, split by model or what ``group_by`` names."""
     window = params.window()
     column = _GROUPS[params.choice("group_by", _GROUPS, "model")]
-    source = source_of(db, world, params, window)
+    source = source_of(db, world, params, window, tells_models=column == "model")
     if source.step_us > window.interval_us:
         window = window._replace(interval="1h", interval_us=HOUR)
     buckets: dict[int, dict[str, Spent]] = {}

@@ -41,7 +41,8 @@ __all__ = ["SqliteStore"]
 
 _CACHE_KIB = 65_536
 _READER_CACHE_KIB = 8_192
-_MMAP_BYTES = 256 * 1024**2
+_MMAP_BYTES = 64 * 1024**2
+"""Of each connection; what is touched of it counts as memory of the process."""
 _CHECKPOINT_CHANGES = 8_000
 """Rows written from one checkpoint to the next."""
 _MOST_LOG_PAGES = 50_000
