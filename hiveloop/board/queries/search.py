@@ -31,7 +31,7 @@ _DURATION = re.compile(r"(?P<number>\d+(?:\.\d+)?)\s*(?P<unit>ms|s|min|m|h)?")
 _SIGNS = frozenset((">", "<", ">=", "<="))
 _ALIASES = {"success": "completed", "failure": "failed", "error": "failed", "running": "processing"}
 _MOST_WORDS = 10
-_MOST_TASKS = 10_000
+_MOST_TASKS = 5_000
 """Newest tasks that are looked through."""
 _MOST_EVENTS = 4_000
 """Newest events, or newest of a kind, whose text is looked through."""
