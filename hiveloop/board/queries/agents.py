@@ -91,7 +91,7 @@ def _rows(db: Reader, world: str, params: Params) -> list[dict[str, Any]]:
     project = params.text("project_id")
     if project is not None:
         inner = Where(world).equal(project=project)
-        where.also(f"agent_id IN (SELECT agent_id FROM roll_1h WHERE {inner})", *inner.args)
+        where.also(f"agent_id IN (SELECT agent_id FROM roll_1d WHERE {inner})", *inner.args)
     return db.rows(f"SELECT * FROM agents WHERE {where}", where.args)
 
 

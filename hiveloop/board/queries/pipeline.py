@@ -76,7 +76,7 @@ def _of_place(where: Where, world: str, params: Params) -> None:
     project = params.text("project_id")
     if project is not None:
         inner = Where(world).equal(project=project)
-        where.also(f"agent_id IN (SELECT agent_id FROM roll_1h WHERE {inner})", *inner.args)
+        where.also(f"agent_id IN (SELECT agent_id FROM roll_1d WHERE {inner})", *inner.args)
 
 
 def _totals(lists: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
