@@ -61,7 +61,7 @@ def test_the_published_sdk_reports_and_every_event_is_stored_once(tmp_path: Path
     script.write_text(PUBLISHED)
     with running_board(tmp_path) as board:
         done = subprocess.run(
-            [published, script, board.endpoint, board.keys["live"]],
+            [published, "-I", script, board.endpoint, board.keys["live"]],  # alone: not ours by PYTHONPATH
             capture_output=True,
             text=True,
             timeout=60,
@@ -72,7 +72,8 @@ def test_the_published_sdk_reports_and_every_event_is_stored_once(tmp_path: Path
         assert "Traceback" not in done.stderr
         ids = stored_ids(board)
         with board.store.reader() as reader:
-            kinds = Counter(str(row["event_type"]) for row in reader.rows("SELECT event_type FROM events"))
+            rows = reader.rows("SELECT COALESCE(kind, event_type) AS what FROM events")
+        kinds = Counter(str(row["what"]) for row in rows)
         tasks = board.get("/v1/tasks", agent_id="veteran", limit=200)["data"]
         states = Counter(task["derived_status"] for task in tasks)
         cost = board.get("/v1/cost", range="1h")
@@ -88,7 +89,12 @@ def test_the_published_sdk_reports_and_every_event_is_stored_once(tmp_path: Path
         "action_completed": 30,
         "task_completed": 27,
         "task_failed": 3,
-        "custom": 93,  # of each task a call, a plan and a step; an issue, a todo, a queue
+        "llm_call": 30,
+        "plan_created": 30,
+        "plan_step": 30,
+        "issue": 1,
+        "todo": 1,
+        "queue_snapshot": 1,
     }
     assert states == {"completed": 27, "failed": 3}
     assert (cost["call_count"], round(cost["total_cost"], 6)) == (30, 0.3)

@@ -12,7 +12,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
-from hiveloop.board.live import RING, WAITING_BYTES, Filters, Hub, Listener
+from hiveloop.board.live import MOST_IN_BATCH, RING, WAITING_BYTES, Filters, Hub, Listener
 from hiveloop.board.model import StoredEvent
 from hiveloop.board.security import Limits
 from tests.support.wait import eventually
@@ -269,6 +269,17 @@ def test_the_ring_forgets_the_oldest_and_says_so() -> None:
     assert (batch["seq"], len(batch["events"])) == (RING + 1_000, 1)
     hub.resume(lost, 999)
     assert [m["type"] for m in lost.take()] == ["resync"]
+
+
+def test_the_number_of_a_batch_is_that_of_its_last_event_while_more_waits() -> None:
+    hub = Hub()
+    listener = listening(hub)
+    hub.publish([stored(seq) for seq in range(1, MOST_IN_BATCH + 101)])
+    numbers = list[tuple[Any, int]]()
+    while len(numbers) < 2:
+        (batch,) = listener.take()
+        numbers.append((batch["seq"], len(batch["events"])))
+    assert numbers == [(MOST_IN_BATCH, MOST_IN_BATCH), (MOST_IN_BATCH + 100, 100)]
 
 
 def test_the_number_of_a_batch_passes_what_filters_left_out() -> None:
