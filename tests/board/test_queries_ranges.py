@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import hypothesis
@@ -37,9 +38,9 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
     opened.close()
 
 
-def _ask(store: Store, query: Any, **given: str) -> Any:
+def _ask(store: Store, query: Any, now_us: int = NOW, **given: str) -> Any:
     with store.reader() as reader:
-        return query(reader, "live", Params(given, NOW))
+        return query(reader, "live", Params(given, now_us))
 
 
 def _events(store: Store, since: int, until: int, where: str = "1 = 1") -> int:
@@ -89,3 +90,15 @@ def test_ranges_up_to_now_agree_on_every_page(store: Store, name: str) -> None:
     cards = _ask(store, insights.insights, range=name)
     whole_days = _events(store, (NOW - length) // DAY_US * DAY_US, NOW)
     assert sum(row["call_count"] for row in cards["prompts"]) == whole_days
+
+
+def test_what_clocks_that_run_ahead_report_is_not_counted_before_its_time(tmp_path: Path) -> None:
+    ahead = SqliteStore(tmp_path / "board.db")
+    now = NOW - NOW % DAY_US + 9 * HOUR_US + 1
+    hours = [(now - NOON) / SECOND + 3600 * n for n in (-30, -1, 5)]
+    ahead.append("live", [llm(at, cost=0.25, name="plan") for at in hours]).result()
+    assert _ask(ahead, cost.cost, now, range="7d")["call_count"] == 2
+    assert _ask(ahead, cost.llm_calls, now, range="7d")["totals"]["call_count"] == 2
+    assert _ask(ahead, metrics.metrics, now, range="7d")["summary"]["llm_call_count"] == 2
+    assert _ask(ahead, insights.insights, now, range="7d")["prompts"][0]["call_count"] == 2
+    ahead.close()

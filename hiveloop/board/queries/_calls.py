@@ -63,20 +63,20 @@ class Source(NamedTuple):
 
     def grouped(self, db: Reader, columns: str) -> list[dict[str, Any]]:
         """Return the measures for each combination of columns."""
-        rows, sums, used = self._rows(DAY)
+        rows, sums, used = self._rows(db, DAY)
         found = rows.of([*columns.split(", "), *used])
         return db.rows(f"SELECT {columns}, {sums} FROM {found} GROUP BY {columns}", rows.args)
 
     def over_time(self, db: Reader, column: str, interval_us: int) -> list[dict[str, Any]]:
         """Return the measures for each interval and value of a column."""
-        rows, sums, used = self._rows(interval_us)
+        rows, sums, used = self._rows(db, interval_us)
         bucket, found = f"({rows.time} / {interval_us}) AS bucket", rows.of([rows.time, column, *used])
         return db.rows(f"SELECT {bucket}, {column}, {sums} FROM {found} GROUP BY 1, 2", rows.args)
 
-    def _rows(self, longest_us: int) -> tuple[Rows, str, tuple[str, ...]]:
+    def _rows(self, db: Reader, longest_us: int) -> tuple[Rows, str, tuple[str, ...]]:
         """The rows, what to select of them, and the columns behind that."""
         if self.stem:
-            rows = hourly_rows(self.stem, self.where, self.params, self.window, longest_us)
+            rows = hourly_rows(db, self.stem, self.where, self.params, self.window, longest_us)
             return (rows, _WORK_SUMS, _WORK_USED) if self.stem == "roll" else (rows, CALL_SUMS, CALL_USED)
         return Rows("ts_us", self.where, [("events", None, None)]), _SINGLE_SUMS, _SINGLE_USED
 

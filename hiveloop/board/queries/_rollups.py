@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from functools import cache
 from typing import Any, NamedTuple
 
+from hiveloop.board.model import WORLDS
 from hiveloop.board.store.protocol import Reader, Value
 from hiveloop.board.store.schema import BY_NAME
 
@@ -52,10 +53,13 @@ class Rows(NamedTuple):
             yield table, self.where.copy().between(self.time, since, until)
 
 
-def hourly_rows(stem: str, where: Where, params: Params, window: Window, longest_us: int = DAY) -> Rows:
+def hourly_rows(
+    db: Reader, stem: str, where: Where, params: Params, window: Window, longest_us: int = DAY
+) -> Rows:
     """Return the rows of a window from a table of hours and its twins.
 
     Args:
+        db: the store.
         stem: the tables' name without the length of its rows.
         where: conditions.
         params: of the request.
@@ -63,9 +67,16 @@ def hourly_rows(stem: str, where: Where, params: Params, window: Window, longest
         longest_us: no row is longer; the interval, where one is asked for.
     """
     tables = [table for table in _tables(stem) if table[1] <= max(longest_us, HOUR)]
-    start = window.start_us // HOUR * HOUR
-    step = tables[0][1] if window.end_us >= params.now_us else HOUR  # nothing comes after now
-    return Rows("hour_us", where, _cut(start, window.end_us + -window.end_us % step, tables))
+    start, end = window.start_us // HOUR * HOUR, window.end_us + -window.end_us % HOUR
+    if window.end_us >= params.now_us and not _has_later(db, end):
+        end += -end % tables[0][1]  # so that the row of today is read, and not its hours
+    return Rows("hour_us", where, _cut(start, end, tables))
+
+
+def _has_later(db: Reader, us: int) -> bool:
+    """Tell whether events are known from hours that are still to come, by clocks that run ahead."""
+    sql = "SELECT 1 FROM roll_1h WHERE world = ? AND hour_us >= ? LIMIT 1"
+    return any(db.rows(sql, (world, us)) for world in WORLDS)
 
 
 @cache
@@ -126,7 +137,7 @@ def measures(
         part = ("roll_5m", window.start_us // FIVE * FIVE, window.end_us)
         rows = Rows("bucket_us", where, [part])
     else:
-        rows = hourly_rows("roll", where, params, window, step if "bucket" in grouped else DAY)
+        rows = hourly_rows(db, "roll", where, params, window, step if "bucket" in grouped else DAY)
     bucket = f"({rows.time} / {step}) * {step} AS bucket"
     selected = ", ".join(bucket if column == "bucket" else column for column in grouped)
     used = [rows.time if column == "bucket" else column for column in grouped]

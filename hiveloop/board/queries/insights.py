@@ -115,11 +115,13 @@ def _sampled(db: Reader, world: str, params: Params, window: Window, kind: str) 
     return newest(db, world, params, window, "kind = ?", kind)
 
 
-def _hourly(stem: str, world: str, params: Params, window: Window, *columns: str, **equal: str) -> Rows:
+def _hourly(
+    db: Reader, stem: str, world: str, params: Params, window: Window, *columns: str, **equal: str
+) -> Rows:
     """Rows of tables of hours, by those of its columns that a request may name, and others."""
     given = {"agent_id": "agent_id", "project": "project_id", "environment": "environment", "model": "model"}
     where = Where(world).equal(**equal, **{column: params.text(given[column]) for column in columns})
-    return hourly_rows(stem, where, params, window)
+    return hourly_rows(db, stem, where, params, window)
 
 
 def _judged(sample: int, minimum: int, figures: Callable[[], dict[str, Any]]) -> dict[str, Any]:
@@ -141,7 +143,7 @@ def _judged(sample: int, minimum: int, figures: Callable[[], dict[str, Any]]) ->
 
 def _meta(db: Reader, world: str, params: Params, window: Window) -> list[dict[str, Any]]:
     """What metadata tells, by model."""
-    rows = _hourly("llm_meta", world, params, window, "agent_id", "project", "environment", "model")
+    rows = _hourly(db, "llm_meta", world, params, window, "agent_id", "project", "environment", "model")
     sql = (
         f"SELECT model, {sums(_META)}, COALESCE(MAX(context_max), 0) AS context_max"
         f" FROM {rows.of(('model', *_META, 'context_max'))} GROUP BY model ORDER BY model"
@@ -181,7 +183,7 @@ def _cache(rows: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _by_property(db: Reader, world: str, params: Params, window: Window, name: str) -> list[dict[str, Any]]:
-    rows = _hourly("llm_by", world, params, window, "agent_id", property=name)
+    rows = _hourly(db, "llm_by", world, params, window, "agent_id", property=name)
     names = ("calls", "tokens_in", "tokens_out", "cost_nano", "est_nano")
     sql = f"SELECT value, {sums(names)} FROM {rows.of(('value', *names))} GROUP BY value"
     return db.rows(sql, rows.args)
@@ -363,7 +365,7 @@ def _timed(row: dict[str, Any], histogram: Histogram | None) -> dict[str, Any]:
 def _histograms(db: Reader, world: str, params: Params, window: Window, subject: str) -> dict[str, Histogram]:
     if _is_scoped(params):
         return {}
-    return histograms(db, _hourly("durations", world, params, window, subject=subject))
+    return histograms(db, _hourly(db, "durations", world, params, window, subject=subject))
 
 
 def _is_scoped(params: Params) -> bool:
@@ -372,7 +374,7 @@ def _is_scoped(params: Params) -> bool:
 
 def _prompts(db: Reader, world: str, params: Params, window: Window) -> list[dict[str, Any]]:
     """LLM calls by name: how many, how long, how dear."""
-    rows = _hourly("calls", world, params, window, "agent_id", "project", "environment", "model")
+    rows = _hourly(db, "calls", world, params, window, "agent_id", "project", "environment", "model")
     sql = (
         f"SELECT name, {CALL_SUMS}, {sums(_TIMED)}, MAX(slowest_ms) AS slowest_ms"
         f" FROM {rows.of(('name', *CALL_USED, *_TIMED, 'slowest_ms'))} GROUP BY name"
@@ -390,7 +392,7 @@ def _prompts(db: Reader, world: str, params: Params, window: Window) -> list[dic
 
 def _tools(db: Reader, world: str, params: Params, window: Window) -> list[dict[str, Any]]:
     """Actions by name: how often, how well, how long."""
-    found = _hourly("actions", world, params, window, "agent_id", "project", "environment")
+    found = _hourly(db, "actions", world, params, window, "agent_id", "project", "environment")
     columns = ("actions", "failed", *_TIMED)
     sql = (
         f"SELECT name, {sums(columns)}, MAX(slowest_ms) AS slowest_ms"
@@ -439,7 +441,7 @@ def _work(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def _models(db: Reader, world: str, params: Params, window: Window) -> list[dict[str, Any]]:
-    rows = _hourly("models", world, params, window, "agent_id", "project", "environment", "model")
+    rows = _hourly(db, "models", world, params, window, "agent_id", "project", "environment", "model")
     sql = (
         f"SELECT model, {CALL_SUMS}, {sums(_TIMED)} FROM {rows.of(('model', *CALL_USED, *_TIMED))}"
         " GROUP BY model ORDER BY SUM(cost_nano + est_nano) DESC, SUM(calls) DESC, model LIMIT 100"
