@@ -219,12 +219,10 @@ def _fold_cache(row: list[Any], call: Llm) -> int:
 
 def _fold_context(row: list[Any], told: dict[str, Any]) -> int:
     used, size = number(told.get("context_used_tokens")), number(told.get("context_window_size"))
-    share = used / size if used is not None and size else real(told.get("context_utilization_pct"))
-    if share is None:
+    percent = used / size * 100 if used is not None and size else real(told.get("context_utilization_pct"))
+    if percent is None:
         return 0
-    if not (used is not None and size) and share > 1.5:
-        share /= 100  # told in per cent, not as a fraction
-    permille = min(round(share * 1000), 10_000)
+    permille = min(round(percent * 10), 10_000)
     row[_M["context_calls"]] += 1
     row[_M["context_permille"]] += permille
     row[_M["context_over_80"]] += permille > 800

@@ -134,6 +134,12 @@ def _stretch(interval: str, times: int) -> str:
 # -- detectors --------------------------------------------------------------------------------
 
 
+_BURST = 3
+"""Failures that make a burst."""
+_A_DAY = {"6h": 4}
+"""How many intervals make a day, where a window holds several days of them."""
+
+
 def _state(value: float, warn: float, alert: float) -> str:
     return "alert" if value >= alert else "warn" if value >= warn else "ok"
 
@@ -160,9 +166,14 @@ def _cost_spike(facts: Facts) -> _Finding:
 
 def _error_burst(facts: Facts) -> _Finding:
     failures, ended = sum(facts.failed[-3:]), sum(facts.ended[-3:])
+    share = failures / ended * 100 if ended else None
     since = _stretch(facts.interval, 3)
-    message = f"{failures:,} of {_several(ended, 'tasks')} failed in the last {since}."
-    return _Finding(failures, 3, 5, ended, 5, "tasks", message, "tasks")
+    message = (
+        f"{failures:,} of {_several(ended, 'tasks')} failed in the last {since}, {_figure(share or 0)} %."
+    )
+    if failures < _BURST:  # one or two may be chance, however few tasks there were
+        share = 0.0
+    return _Finding(share, 10, 25, ended, 5, "tasks", message, "%")
 
 
 def _stuck_fleet(facts: Facts) -> _Finding:
@@ -183,13 +194,15 @@ def _token_waste(facts: Facts) -> _Finding:
 
 def _throughput_drop(facts: Facts) -> _Finding:
     before = facts.ended[:-1]  # the latest interval is not over, so the one before it is compared
-    earlier, last = list(before[:-1]), before[-1] if before else 0
+    step = _A_DAY.get(facts.interval, 1)  # nights are quieter than days
+    earlier, last = list(before[-1 - step :: -step]), before[-1] if before else 0
     mean = sum(earlier) / len(earlier) if earlier else 0
     drop = max(0.0, (1 - last / mean) * 100) if mean else None
     how = f"{_figure(drop)} % fewer than" if drop else "no fewer than"
+    when = "at this time of earlier days" if step > 1 else "before"
     message = (
         f"{_several(last, 'tasks')} ended in the last full {_LASTS[facts.interval]},"
-        f" {how} on average before ({_figure(mean)})."
+        f" {how} on average {when} ({_figure(mean)})."
     )
     return _Finding(drop, 25, 50, sum(earlier), 20, "tasks", message, "%")
 
