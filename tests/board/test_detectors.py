@@ -74,8 +74,10 @@ def test_a_quiet_fleet_is_said_to_be_so() -> None:
         (
             {"interval": "6h", "ended": [12, 20, 20, 20, 12, 20, 20, 20, 12, 0]},
             "throughput_drop",
-            "12 tasks ended in the last full 6 hours,"
-            " no fewer than on average at this time of earlier days (12).",
+            (
+                "12 tasks ended in the last full 6 hours,"
+                " no fewer than on average at this time of earlier days (12)."
+            ),
         ),
         ({"truncated": 1}, "truncation", "1 of 100 answers was cut off by the length limit, 1 %."),
         ({"actions": [("post", 71, 6)]}, "failing_action", "post failed 6 of 71 times, 8.45 %."),
