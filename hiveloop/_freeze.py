@@ -105,10 +105,10 @@ def freeze_mapping(payload: object) -> bytes | None:
     of being lost. None and an empty mapping freeze to None.
     """
     value: Any = payload
+    if type(value) is dict:
+        return _freeze_tree(value) if value else None
     if value is None:
         return None
-    if type(payload) is dict:
-        return _freeze_tree(value) if value else None
     if is_a(kind_of(value), dict):
         return _copied_tree(value)
     return _freeze_tree({"value": value})

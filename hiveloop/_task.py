@@ -235,6 +235,8 @@ class Task:
 
     def _source(self) -> Task | Action:
         """The innermost open action of this task in this context, else the task."""
+        if raw_current() is self:
+            return self
         scope = current_scope()
         return scope if scope is not None and scope.task is self else self
 
@@ -279,7 +281,7 @@ class Task:
         """
         self.agent.emit(
             payloads.llm_call,
-            self if raw_current() is self else self._source(),
+            self._source(),
             freeze_args(
                 name,
                 model,
@@ -334,7 +336,7 @@ class Task:
         revision = self._plan_revision if plan_revision is None else plan_revision
         self.agent.emit(
             payloads.plan_step,
-            self if raw_current() is self else self._source(),
+            self._source(),
             freeze_args(step_index, action, summary, total, turns, tokens, revision),
         )
 

@@ -352,7 +352,6 @@ _ACTIONS = Table(
         ),
     ),
     (
-        Index("world, task_id, run_id, started_us"),
         Index("world, agent_id, started_us", "end_type IS NULL"),
     ),
 )
