@@ -6,7 +6,8 @@ missing. `HIVELOOP_BOARD_WEB=require` turns the warning into an error, as a rele
 leaves the pages out on purpose.
 
 As a program, `python hatch_build.py check` says whether the types of the sources are right, with the Node
-that builds them; `python hatch_build.py needs` prints the Python package that brings Node, where one is needed.
+that builds them; `python hatch_build.py needs` prints the Python package that brings Node, where one is
+needed.
 """
 
 from __future__ import annotations

@@ -351,9 +351,7 @@ _ACTIONS = Table(
             error_message="exception_message, or error of a tool payload",
         ),
     ),
-    (
-        Index("world, agent_id, started_us", "end_type IS NULL"),
-    ),
+    (Index("world, agent_id, started_us", "end_type IS NULL"),),
 )
 
 # -- pipeline ---------------------------------------------------------------------------------------
