@@ -148,7 +148,7 @@ def test_detectors_say_a_sentence_and_lead_to_what_to_look_at(board: Board, sign
     expect(detector(page, "Failing action")).to_contain_text("Alert")
     detector(page, "Failing action").get_by_role("button", name="Tools").click()
     expect(panel(page, "Tools").get_by_role("row", name=re.compile("post"))).to_be_in_viewport()
-    expect(detector(page, "Error burst")).to_contain_text("6 of 6 tasks failed in the last 3 hours.")
+    expect(detector(page, "Error burst")).to_contain_text("6 of 6 tasks failed in the last 3 hours, 100 %.")
     detector(page, "Error burst").get_by_role("link", name="Failed tasks").click()
     expect(page).to_have_url(re.compile("tasks=failed"))
     expect(page.get_by_role("row", name=re.compile("job-0"))).to_be_visible()
