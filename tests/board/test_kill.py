@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -47,19 +48,27 @@ class _Sender(threading.Thread):
                 self._enough.release()
 
 
+def _kill_under_load(
+    running: Running, enough: threading.Semaphore, senders: Sequence[threading.Thread]
+) -> None:
+    """Kill the board when enough batches were acknowledged, and wait for those who sent them."""
+    for sender in senders:
+        sender.start()
+    for _ in range(_BATCHES):
+        assert enough.acquire(timeout=20)
+    running.process.kill()
+    for sender in senders:
+        sender.join(20)
+
+
 def test_no_acknowledged_event_is_lost_when_the_board_is_killed(tmp_path: Path) -> None:
     acknowledged = list[str]()
     for _ in range(KILLS):
         with board(tmp_path, "--port", 0) as running:
             enough = threading.Semaphore(0)
             senders = [_Sender(running, enough) for _ in range(3)]
+            _kill_under_load(running, enough, senders)
             for sender in senders:
-                sender.start()
-            for _ in range(_BATCHES):
-                assert enough.acquire(timeout=20)
-            running.process.kill()
-            for sender in senders:
-                sender.join(20)
                 acknowledged += sender.acknowledged
     store = SqliteStore(tmp_path / "data" / "board.db")
     try:
@@ -108,13 +117,8 @@ def test_no_acknowledged_span_is_lost_or_told_twice_when_the_board_is_killed(tmp
         with board(tmp_path, "--port", 0) as running:
             enough = threading.Semaphore(0)
             senders = [_Spans(running, enough, 1 + (kill * 3 + number) * 100_000) for number in range(3)]
+            _kill_under_load(running, enough, senders)
             for sender in senders:
-                sender.start()
-            for _ in range(_BATCHES):
-                assert enough.acquire(timeout=20)
-            running.process.kill()
-            for sender in senders:
-                sender.join(20)
                 calls += sender.calls
                 whole += sender.whole
     with board(tmp_path, "--port", 0) as running:

@@ -241,13 +241,17 @@ def _beats(now: datetime) -> list[Event]:
 
 
 def _send(board: Board, job: Job, events: list[Event]) -> None:
-    envelope = {"agent_id": job.agent, "agent_type": job.type, "framework": "langgraph"}
+    report(board, {"agent_id": job.agent, "agent_type": job.type, "framework": "langgraph"}, events)
+
+
+def report(board: Board, envelope: dict[str, str], events: list[Event]) -> None:
+    """Report an agent's events in batches."""
     for first in range(0, len(events), 400):
         answer = requests.post(
             f"{board.endpoint}/v1/ingest",
             headers={"Authorization": f"Bearer {board.key}"},
             json={"envelope": envelope, "events": events[first : first + 400]},
-            timeout=30,
+            timeout=60,
         )
         answer.raise_for_status()
 

@@ -19,10 +19,10 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import requests
 from playwright.sync_api import Browser, sync_playwright
 
 from tests.board.browser.conftest import Board, running_board
+from tests.docs.board_pictures import report
 
 __all__ = ["main", "week"]
 
@@ -297,14 +297,7 @@ def week(now: datetime, seed: int = 7) -> Iterator[tuple[Agent, list[Event]]]:
 def _send(board: Board, agent: Agent, events: list[Event]) -> None:
     envelope = {"agent_id": agent.name, "agent_type": agent.type, "agent_version": "2.3.1"}
     envelope |= {"framework": "langgraph", "runtime": "python 3.12", "sdk_version": "hiveloop 0.3.0"}
-    for first in range(0, len(events), 400):
-        answer = requests.post(
-            f"{board.endpoint}/v1/ingest",
-            headers={"Authorization": f"Bearer {board.key}"},
-            json={"envelope": envelope, "events": events[first : first + 400]},
-            timeout=60,
-        )
-        answer.raise_for_status()
+    report(board, envelope, events)
 
 
 def _fill(board: Board, now: datetime) -> None:

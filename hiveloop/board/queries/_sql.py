@@ -35,6 +35,13 @@ class Where:
                 self.also(f"{column} = ?", value)
         return self
 
+    def named(self, **values: Value) -> Where:
+        """Do the same where indexes leave out rows without a value: SQLite must see that it may use them."""
+        for column, value in values.items():
+            if value is not None:
+                self.also(f"{column} = ? AND {column} <> ''", value)
+        return self
+
     def among(self, column: str, values: Sequence[Value]) -> Where:
         """Add that a column has one of some values; none at all ask for any."""
         if len(values) == 1:

@@ -163,7 +163,7 @@ def _single(world: str, params: Params) -> Where:
     if task_id is None:
         window = params.window()
         return where.between("ts_us", window.start_us, window.end_us)
-    where.also("task_id = ? AND task_id <> ''", task_id).equal(run_id=params.text("task_run_id"))
+    where.named(task_id=task_id).equal(run_id=params.text("task_run_id"))
     return where.between("ts_us", params.moment("since"), params.moment("until"))
 
 

@@ -60,12 +60,7 @@ def _filtered(world: str, params: Params) -> Where:
         grp=params.text("group"),
         correlation_id=params.text("correlation_id"),
     )
-    task_id = params.text("task_id")
-    if task_id is not None:
-        where.also("task_id = ? AND task_id <> ''", task_id)
-    project = params.text("project_id")
-    if project is not None:
-        where.also("project = ? AND project <> ''", project)
+    where.named(task_id=params.text("task_id"), project=params.text("project_id"))
     where.among("severity", params.csv("severity", SEVERITIES))
     if _leaves_heartbeats_out(params):
         where.also("event_type <> 'heartbeat'")

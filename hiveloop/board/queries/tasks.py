@@ -50,9 +50,7 @@ def _filtered(world: str, params: Params, states: Statuses) -> Where:
         environment=params.text("environment"),
         grp=params.text("group"),
     )
-    project = params.text("project_id")
-    if project is not None:
-        where.also("project = ? AND project <> ''", project)
+    where.named(project=params.text("project_id"))
     where.between("first_us", params.moment("since"), params.moment("until"))
     words = params.text("q")
     if words is not None:
