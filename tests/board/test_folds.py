@@ -274,6 +274,14 @@ def test_a_price_that_is_taken_back_at_once_leaves_no_trace(open_store: OpenStor
     assert one(store, "SELECT COUNT(price_match) AS n FROM events") == {"n": 0}
 
 
+def test_a_new_store_knows_that_its_prices_are_those_of_its_calls(open_store: OpenStore) -> None:
+    store = open_store()
+    batches = [[llm(n) for _ in range(500)] for n in range(20)]
+    last = [store.append("live", calls) for calls in batches][-1]
+    last.result()  # at once: looking for old estimates would have to run after them
+    assert rows_of(store, "SELECT value FROM meta WHERE name = 'priced' AND value <> ''")
+
+
 def test_a_price_of_before_counts_for_calls_of_before(open_store: OpenStore) -> None:
     store = open_store()
     store.append("live", [llm(0, model="house-model"), llm(7200, model="house-model")]).result()

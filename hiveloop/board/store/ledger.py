@@ -89,7 +89,7 @@ class Ledger:
         """Store and fold the events that are new; return what became of each batch."""
         if self.db.others_wrote():
             self.forget()
-        base = self._last_seq()
+        base = self.last_seq()
         told = [(world, read(event, self.price)) for world, events in batches for event in events]
         rows = [self._event_row(base + n, *item) for n, item in enumerate(told, 1)]
         self.db.many(insert("events", "world, event_id"), rows)
@@ -101,7 +101,8 @@ class Ledger:
             self.db.announce(base, max(kept))
         return _answers(batches, base, kept, projects)
 
-    def _last_seq(self) -> int:
+    def last_seq(self) -> int:
+        """Return the number of the newest event, 0 when there is none."""
         return int(self.db.rows("SELECT COALESCE(MAX(seq), 0) FROM events")[0][0])
 
     def _event_row(self, seq: int, world: str, facts: Facts) -> tuple[Any, ...]:

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from .ledger import Ledger
 from .protocol import StoreError
 from .rebuild import Progress, rebuild, rolled_from
+from .repricing import note_prices
 from .schema import SCHEMA_VERSION, TABLES, Table
 from .statements import add_columns, create_indexes, create_statements, summing
 
@@ -29,6 +30,7 @@ def open_tables(ledger: Ledger, is_new: bool, tell: Tell) -> None:
     """
     if is_new:
         ledger.create(time.time_ns() // 1000)
+        note_prices(ledger)
     told = ledger.meta("schema_version") or ""
     version = int(told) if told.isdecimal() else 0
     if version > SCHEMA_VERSION:

@@ -25,7 +25,7 @@ _CHUNK = 500
 """Calls looked at in one transaction: appends wait meanwhile."""
 _CALLS = (
     "SELECT * FROM events WHERE world = ? AND kind = 'llm_call' AND (ts_us, event_id) > (?, ?) "
-    "ORDER BY ts_us, event_id LIMIT ?"
+    "AND seq <= ? ORDER BY ts_us, event_id LIMIT ?"
 )
 
 
@@ -57,6 +57,8 @@ class _Repricing:
         self._prices = ""
         self._worlds = [*WORLDS]
         self._after = (-1, "")
+        self._last_seq = 0
+        """Of the calls of before: those that come later are estimated with the prices of now."""
 
     def step(self, ledger: Ledger) -> bool:
         """Look at some more calls; tell whether any are left."""
@@ -67,6 +69,7 @@ class _Repricing:
             ledger.forget()
             ledger.set_meta("priced", "")  # until all is done: the prices of before may come back
             self._prices, self._worlds, self._after = prices, [*WORLDS], (-1, "")
+            self._last_seq = ledger.last_seq()
         if self._worlds:
             self._look(ledger)
             return True
@@ -74,7 +77,7 @@ class _Repricing:
         return False
 
     def _look(self, ledger: Ledger) -> None:
-        rows = ledger.db.rows(_CALLS, (self._worlds[0], *self._after, _CHUNK))
+        rows = ledger.db.rows(_CALLS, (self._worlds[0], *self._after, self._last_seq, _CHUNK))
         known = profiles(ledger)
         changed = [one for row in rows if (one := stored(ledger, row, known)).is_changed]
         write_derived(ledger, changed)
