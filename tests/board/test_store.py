@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 import subprocess
 import sys
 import threading
+from collections import deque
 from concurrent.futures import Future
 from pathlib import Path
 
@@ -17,6 +19,8 @@ from hiveloop.board.store.protocol import Appended, StoreClosedError, StoreError
 from hiveloop.board.store.retention import Retention
 from hiveloop.board.store.schema import BY_NAME
 from hiveloop.board.store.sqlite import SqliteStore
+
+from tests.bench.board_store import fleet
 
 from .made_events import NOON, SECOND, custom, event, llm, rows_of
 from .stores import OpenStore, contents, open_store, postgres_server
@@ -221,6 +225,18 @@ def test_a_full_disk_fails_appends_until_there_is_room(tmp_path: Path) -> None:
     store.manage("PRAGMA max_page_count = 1000000").result()
     assert len(store.append("live", large).result().new) == 40
     store.close()
+
+
+def test_the_log_starts_over_while_appends_go_on(tmp_path: Path) -> None:
+    store, log = SqliteStore(tmp_path / "board.db"), tmp_path / "board.db-wal"
+    events, waiting, most = fleet(), deque[Future[Appended]](), 0
+    for _ in range(100):
+        waiting.append(store.append("live", list(itertools.islice(events, 200))))
+        if len(waiting) == 4:  # so that the writer never rests
+            waiting.popleft().result()
+        most = max(most, log.stat().st_size)
+    store.close()
+    assert 0 < most < 64 * 1024**2  # of 130 MiB that were written
 
 
 def test_the_file_is_its_owners_alone(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 from hiveloop._guard import logger
 from hiveloop.board.model import NewEvent
 
-from .checkpoints import Checkpoints
+from .checkpoints import Checkpoints, checkpoint
 from .ledger import Ledger
 from .migration import Tell, open_tables
 from .names import MOST_NAMES
@@ -47,6 +47,8 @@ _CHECKPOINT_CHANGES = 8_000
 """Rows written from one checkpoint to the next."""
 _MOST_LOG_PAGES = 50_000
 """Beyond, a commit waits for the checkpoint."""
+_KEPT_LOG_BYTES = 128 * 1024**2
+"""Of a log that starts over; the rest of its file is given back."""
 _BUSY_SECONDS = 10.0
 _FULL = 13
 """SQLITE_FULL, for databases that cannot grow."""
@@ -69,7 +71,7 @@ class _Connection:
             f"cache_size = -{_CACHE_KIB}",
             f"mmap_size = {_MMAP_BYTES}",
             f"wal_autocheckpoint = {_MOST_LOG_PAGES}",
-            "journal_size_limit = 67108864",
+            f"journal_size_limit = {_KEPT_LOG_BYTES}",
             "temp_store = MEMORY",
         ):
             self._db.execute(f"PRAGMA {pragma}").fetchall()
@@ -81,6 +83,8 @@ class _Connection:
         return int(self._db.execute("PRAGMA data_version").fetchone()[0])
 
     def begin(self) -> None:
+        if self._checkpoints.take_rest():
+            checkpoint(self._db)
         self._db.execute("BEGIN IMMEDIATE")
 
     def commit(self) -> None:
