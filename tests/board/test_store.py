@@ -19,7 +19,6 @@ from hiveloop.board.store.protocol import Appended, StoreClosedError, StoreError
 from hiveloop.board.store.retention import Retention
 from hiveloop.board.store.schema import BY_NAME
 from hiveloop.board.store.sqlite import SqliteStore
-
 from tests.bench.board_store import fleet
 
 from .made_events import NOON, SECOND, custom, event, llm, rows_of

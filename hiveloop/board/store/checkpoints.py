@@ -72,7 +72,7 @@ class Checkpoints:
 
 
 def checkpoint(db: sqlite3.Connection) -> int | None:
-    """Bring into the file what no reader holds back; return how many pages the log has, None for a failure."""
+    """Bring into the file what no reader holds back; return the pages of the log, None for a failure."""
     try:
         return int(db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()[1])
     except sqlite3.Error as error:  # a full disk, say: nothing is lost, and the next one may succeed

@@ -47,7 +47,7 @@ def test_what_is_overdue_is_marked_and_counted(board: Board, sign_in: SignIn) ->
     expect(rows.filter(has_text="Off job")).to_contain_text("off")
     expect(rows.filter(has_text="Off job")).not_to_contain_text("overdue")
     expect(rows.filter(has_text="Good job")).to_contain_text("success")
-    expect(page.get_by_text("1 overdue", exact=True)).to_have_count(2)  # not a clock of 12:01 and its "overdue"
+    expect(page.get_by_text("1 overdue", exact=True)).to_have_count(2)  # exact: 12:01 overdue
 
 
 def test_an_approval_leaves_the_inbox_when_it_was_decided(board: Board, sign_in: SignIn) -> None:
