@@ -20,8 +20,9 @@ from .board_store import fleet
 
 __all__ = ["Load", "Report", "bodies", "report"]
 
-_PREPARED = 200
-"""Requests that are made before the first is sent; the others are made on the way."""
+_PREPARED = 1_000
+"""Requests that are made before the first is sent, so that making them takes no time from the board, which
+shares the machine; the others are made on the way."""
 
 
 class Load(NamedTuple):

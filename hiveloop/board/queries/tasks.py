@@ -24,6 +24,7 @@ _ORDERS: dict[str, tuple[tuple[str, ...], str]] = {
     "duration": ((TOOK_MS, *_NEWEST), "DESC"),
     "cost": (("total_nano", *_NEWEST), "DESC"),
 }
+_RUNS = f"SELECT *, {TOOK_MS} AS took_ms FROM tasks"
 SEARCHED = ("task_id", "task_type", "agent_id", "project", "error_type", "error_message", "end_summary")
 
 
@@ -36,10 +37,22 @@ def tasks(db: Reader, world: str, params: Params) -> dict[str, Any]:
     _start_after(params, where, columns, direction)
     limit = params.limit()
     order = ", ".join(f"{column} {direction}" for column in columns)
-    sql = f"SELECT *, {TOOK_MS} AS took_ms FROM tasks WHERE {where} ORDER BY {order} LIMIT ?"
-    rows = db.rows(sql, [*where.args, limit + 1])
+    if columns is _NEWEST:
+        rows = db.rows(f"{_RUNS} WHERE {where} ORDER BY {order} LIMIT ?", [*where.args, limit + 1])
+    else:
+        rows = _ended_and_open(db, where, order, limit + 1)
     cursors = [_cursor(row, columns) for row in rows]
     return page([shown_run(row, states, params.now_us) for row in rows], limit, cursors)
+
+
+def _ended_and_open(db: Reader, where: Where, order: str, limit: int) -> list[dict[str, Any]]:
+    """Read runs in an order that has an index of the ended ones only; the others are few."""
+    parts = (
+        f"SELECT * FROM ({_RUNS} WHERE {where} AND is_open = {is_open} ORDER BY {order} LIMIT ?) AS r{is_open}"
+        for is_open in (0, 1)
+    )
+    sql = f"{' UNION ALL '.join(parts)} ORDER BY {order.replace(TOOK_MS, 'took_ms')} LIMIT ?"
+    return db.rows(sql, [*where.args, limit, *where.args, limit, limit])
 
 
 def _filtered(world: str, params: Params, states: Statuses) -> Where:

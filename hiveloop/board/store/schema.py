@@ -30,7 +30,7 @@ __all__ = ["BY_NAME", "DAY_US", "HOUR_US", "SCHEMA_VERSION", "TABLES", "TOOK_MS"
 HOUR_US = 3_600_000_000
 DAY_US = 24 * HOUR_US
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 
 Type = Literal["text", "int", "real"]
 Rule = Literal["key", "add", "min", "max", "first", "last", "set", "derived"]
@@ -322,8 +322,9 @@ _TASKS = Table(
         Index("world, project, first_us", "project <> ''"),
         Index("world, state, first_us"),
         Index("world, agent_id, is_open", "is_open = 1"),
-        Index("world, total_nano, first_us, task_id, run_id"),
-        Index(f"world, ({TOOK_MS}), first_us, task_id, run_id"),
+        # Of ended ones only: the order of an open one would change, on disk, with each of its events.
+        Index("world, total_nano, first_us, task_id, run_id", "is_open = 0"),
+        Index(f"world, ({TOOK_MS}), first_us, task_id, run_id", "is_open = 0"),
     ),
 )
 _ACTIONS = Table(
