@@ -9,7 +9,6 @@ import threading
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from . import _handover
 from ._agent import Agent, no_agent, seconds
 from ._clock import Deadline
 from ._config import Config, resolve, shown_value
@@ -359,9 +358,8 @@ def init(
 
 def _shown_board(config: Config) -> str:
     """A board's address, and the one to open in a browser where that is another."""
-    left = _handover.find()
-    public = None if left is None or left.endpoint != config.endpoint else left.public_url
-    return config.endpoint if public is None else f"{config.endpoint} (in browsers {public})"
+    in_browsers = f" (in browsers {config.public_url})" if config.public_url else ""
+    return f"{config.endpoint}{in_browsers}"
 
 
 def _tell_origin(config: Config) -> None:

@@ -24,7 +24,11 @@ _FALSE = frozenset(("0", "false", "no", "off", ""))
 
 
 class Config(NamedTuple):
-    """Effective settings, frozen. `sources` tells where each came from; the key is never in a repr."""
+    """Effective settings, frozen; the key is never in a repr.
+
+    `sources` tells where each came from. `public_url` is no setting: the address in browsers of the board
+    that was found on this machine, when that is another than `endpoint`.
+    """
 
     api_key: str | None
     endpoint: str
@@ -44,9 +48,14 @@ class Config(NamedTuple):
     compression: bool
     headers: Mapping[str, str]
     sources: Mapping[str, str]
+    public_url: str | None = None
+
+    def settings(self) -> dict[str, Any]:
+        """Return what users set, by name."""
+        return {k: v for k, v in self._asdict().items() if k not in ("sources", "public_url")}
 
     def __repr__(self) -> str:
-        shown = {k: v for k, v in self._asdict().items() if k not in ("api_key", "headers", "sources")}
+        shown = {k: v for k, v in self.settings().items() if k not in ("api_key", "headers")}
         key = "set" if self.api_key else "not set"
         return f"Config(api_key=<{key}>, {', '.join(f'{k}={v!r}' for k, v in shown.items())})"
 
@@ -58,11 +67,16 @@ class _Resolver:
         self,
         arguments: Mapping[str, Any],
         environ: Mapping[str, str],
-        origins: Mapping[str, str] | None = None,
+        board: _handover.HandOver | None = None,
     ) -> None:
         self._arguments = arguments
         self._environ = environ
-        self._origins = origins or {}
+        self._origins: dict[str, str] = {}
+        self.public_url: str | None = None
+        if board is not None:
+            self._arguments = {**arguments, "api_key": board.api_key, "endpoint": board.endpoint}
+            self._origins = dict.fromkeys(("api_key", "endpoint"), board.path)
+            self.public_url = board.public_url
         self.sources: dict[str, str] = {}
 
     def find(self, name: str, default: Any, variable: str | None = None) -> tuple[Any, str]:
@@ -168,6 +182,7 @@ def resolve(
         compression=found.flag("compression", False),
         headers=_headers(found),
         sources=found.sources,
+        public_url=found.public_url,
     )
 
 
@@ -179,11 +194,7 @@ def _with_board(found: _Resolver, arguments: Mapping[str, Any], environ: Mapping
         return found  # tests must not write into the board that happens to run
     if any(_read_endpoint(path) is not None for path in config_files()):
         return found
-    left = _handover.find()
-    if left is None:
-        return found
-    given = {**arguments, "api_key": left.api_key, "endpoint": left.endpoint}
-    return _Resolver(given, environ, dict.fromkeys(("api_key", "endpoint"), left.path))
+    return _Resolver(arguments, environ, _handover.find())
 
 
 def _api_key(found: _Resolver) -> str | None:

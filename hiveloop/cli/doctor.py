@@ -158,9 +158,8 @@ def _files(config: Config) -> Iterator[Check]:
 
 def _rows(config: Config) -> Iterator[tuple[str, Any, str]]:
     """Yield name, value and source of each setting, the secret ones described instead."""
-    for name, value in config._asdict().items():
-        if name != "sources":
-            yield name, _shown(config, name, value), config.sources.get(name, "default")
+    for name, value in config.settings().items():
+        yield name, _shown(config, name, value), config.sources.get(name, "default")
 
 
 def _shown(config: Config, name: str, value: Any) -> Any:

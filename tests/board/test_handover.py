@@ -45,6 +45,17 @@ def test_init_takes_the_running_board_and_says_so_once(
     assert KEY not in caplog.text
 
 
+def test_its_address_in_browsers_is_told_and_is_no_setting(
+    folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with Offer(HERE, KEY, "https://board.example.com"):
+        config = hiveloop.init().config
+    assert f"{HERE} (in browsers https://board.example.com)" in caplog.text
+    assert config.public_url == "https://board.example.com"
+    assert "public_url" not in config.settings()
+    assert "public_url" not in repr(config)
+
+
 def test_the_file_is_for_this_user_only(folder: Path) -> None:
     with Offer(HERE, KEY):
         path = folder / _handover.FILE_NAME

@@ -18,7 +18,7 @@ import pytest
 
 import hiveloop
 import hiveloop_otel
-from hiveloop._config import Config, resolve
+from hiveloop._config import resolve
 from tests.support.otlp import OtlpSink
 from tests.support.server import ScriptedServer
 
@@ -191,7 +191,7 @@ def variables() -> set[str]:
     packages = (ROOT / "hiveloop", ROOT / "hiveloop_otel")
     sources = "".join(path.read_text(encoding="utf-8") for home in packages for path in home.rglob("*.py"))
     named = set(re.findall(r"\bHIVELOOP_[A-Z_]+\b", sources))
-    return named | {f"HIVELOOP_{field.upper()}" for field in Config._fields}
+    return named | {f"HIVELOOP_{name.upper()}" for name in resolve({}, {}).settings()}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
@@ -280,13 +280,13 @@ def test_configuration_names_every_setting_with_its_default() -> None:
     table = table_rows(DOCS / "configuration.md", "All settings")
     rows = {re.findall(r"\w+", row[0])[0]: row for row in table}
     arguments = set(inspect.signature(hiveloop.init).parameters)
-    assert arguments | set(Config._fields) - {"sources"} == set(rows)
-    effective: dict[str, Any] = resolve({}, {})._asdict()
-    for name in set(Config._fields) - {"sources"}:
+    effective = resolve({}, {}).settings()
+    assert arguments | set(effective) == set(rows)
+    for name, value in effective.items():
         named, default = rows[name][:2]
         variable = "HIVELOOP_DISABLED" if name == "enabled" else f"HIVELOOP_{name.upper()}"
         assert f"`{variable}`" in named
-        assert default.strip("`") == shown(name, effective[name]), name
+        assert default.strip("`") == shown(name, value), name
 
 
 def shown(name: str, value: Any) -> str:
