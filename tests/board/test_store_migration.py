@@ -96,15 +96,15 @@ class Old:
     """A database of the first version."""
 
     def __init__(self, url: str, path: Path) -> None:
-        self._url, self._path = url, path
+        self.url, self._path = url, path
         self.opened: list[Store] = []
         insert = f"INSERT INTO events VALUES ({', '.join('?' * len(_rows()[0]))})"
         self.run(*((sql, ()) for sql in OLD), *((insert, row) for row in _rows()))
 
     def run(self, *statements: tuple[str, tuple[Any, ...]]) -> None:
         """Run statements, as that version did."""
-        if self._url:
-            with psycopg.connect(self._url) as there:
+        if self.url:
+            with psycopg.connect(self.url) as there:
                 for sql, args in statements:
                     there.execute(sql.replace("?", "%s").encode(), args)
             return
@@ -114,9 +114,7 @@ class Old:
 
     def open(self, tell: Any = print) -> Store:
         """Open it with the board of today."""
-        store: Store = (
-            PostgresStore(self._url, tell=tell) if self._url else SqliteStore(self._path, tell=tell)
-        )
+        store: Store = PostgresStore(self.url, tell=tell) if self.url else SqliteStore(self._path, tell=tell)
         self.opened.append(store)
         return store
 
@@ -164,6 +162,15 @@ def test_an_upgraded_database_takes_events_and_opens_without_a_word(old: Old) ->
     again = store.append("live", [*EVENTS, llm(3)]).result()
     assert (len(again.new), again.duplicates) == (1, 4)
     assert rows_of(store, "SELECT SUM(calls) AS n FROM models_1d") == [{"n": 3}]
+
+
+def test_indexes_of_an_older_board_are_made_anew(old: Old) -> None:
+    store = old.open()
+    known = "SELECT indexdef AS sql FROM pg_indexes WHERE indexname = 'events_1'"
+    if not old.url:
+        known = "SELECT sql FROM sqlite_master WHERE name = 'events_1'"
+    (found,) = rows_of(store, known)
+    assert str(found["sql"]).endswith("(world, ts_us, seq)")
 
 
 def test_sums_of_events_that_were_removed_are_taken_over(old: Old) -> None:

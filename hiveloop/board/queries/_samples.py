@@ -31,7 +31,7 @@ def newest(
         environment=params.text("environment"),
     )
     where.between("ts_us", window.start_us, window.end_us)
-    sql = f"SELECT * FROM events WHERE {where} ORDER BY ts_us DESC, event_id DESC LIMIT ?"
+    sql = f"SELECT * FROM events WHERE {where} ORDER BY ts_us DESC, seq DESC LIMIT ?"
     return [Happening(row) for row in db.rows(sql, [*where.args, _MOST])]
 
 

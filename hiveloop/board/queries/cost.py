@@ -135,12 +135,12 @@ def calls(db: Reader, world: str, params: Params) -> dict[str, Any]:
     """Return LLM calls, newest first."""
     limit = params.limit()
     where = _single(world, params)
-    place = params.cursor(int, str)
+    place = params.cursor(int, int)
     if place is not None:
-        where.also("(ts_us, event_id) < (?, ?)", *place)
-    sql = f"SELECT * FROM events WHERE {where} ORDER BY ts_us DESC, event_id DESC LIMIT ?"
+        where.also("(ts_us, seq) < (?, ?)", *place)
+    sql = f"SELECT * FROM events WHERE {where} ORDER BY ts_us DESC, seq DESC LIMIT ?"
     rows = db.rows(sql, [*where.args, limit + 1])
-    cursors = [Cursor((row["ts_us"], row["event_id"])) for row in rows]
+    cursors = [Cursor((row["ts_us"], row["seq"])) for row in rows]
     return page([_call(row) for row in rows], limit, cursors)
 
 

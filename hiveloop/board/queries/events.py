@@ -39,7 +39,7 @@ def events(db: Reader, world: str, params: Params) -> dict[str, Any]:
     where = _filtered(world, params)
     _start_after(db, world, params, where)
     rows = _newest(db, where, _branches(db, world, params), limit + 1, params.text("task_id") is not None)
-    cursors = [Cursor((row["ts_us"], row["event_id"])) for row in rows]
+    cursors = [Cursor((row["ts_us"], row["seq"])) for row in rows]
     return page([shown_event(row) for row in rows], limit, cursors)
 
 
@@ -121,12 +121,12 @@ def _newest(
 ) -> list[dict[str, Any]]:
     """The newest events of all branches; `few` when they are found by something else than their time."""
     found: list[dict[str, Any]] = []
-    order = "ts_us + 0 DESC, event_id DESC" if few else "ts_us DESC, event_id DESC"
+    order = "ts_us + 0 DESC, seq DESC" if few else "ts_us DESC, seq DESC"
     for sql, args in branches:
         each = where.copy().also(sql, *args) if sql else where
         found += db.rows(f"SELECT * FROM events WHERE {each} ORDER BY {order} LIMIT ?", [*each.args, count])
     if len(branches) > 1:
-        found.sort(key=lambda row: (row["ts_us"], row["event_id"]), reverse=True)
+        found.sort(key=lambda row: (row["ts_us"], row["seq"]), reverse=True)
     return found[:count]
 
 
@@ -136,15 +136,15 @@ def _start_after(db: Reader, world: str, params: Params, where: Where) -> None:
     if given is None:
         return
     decoded = Cursor.decode(given)
-    place = (params.cursor(int, str) or ()) if decoded else _place_of(db, world, given)
-    where.also("(ts_us, event_id) < (?, ?)", *place)
+    place = (params.cursor(int, int) or ()) if decoded else _place_of(db, world, given)
+    where.also("(ts_us, seq) < (?, ?)", *place)
 
 
 def _place_of(db: Reader, world: str, event_id: str) -> tuple[Any, ...]:
-    rows = db.rows("SELECT ts_us, event_id FROM events WHERE world = ? AND event_id = ?", (world, event_id))
+    rows = db.rows("SELECT ts_us, seq FROM events WHERE world = ? AND event_id = ?", (world, event_id))
     if not rows:
         raise BadParameterError("cursor", "cursor is not one that this board gave out")
-    return rows[0]["ts_us"], rows[0]["event_id"]
+    return rows[0]["ts_us"], rows[0]["seq"]
 
 
 def _arrived(db: Reader, world: str, params: Params, limit: int) -> dict[str, Any]:

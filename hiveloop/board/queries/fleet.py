@@ -65,9 +65,9 @@ def _told(db: Reader, world: str, agent_id: str, kinds: tuple[str, ...], limit: 
     rows: list[dict[str, Any]] = []
     for kind in kinds:
         where = Where(world).also("kind = ?", kind).equal(agent_id=agent_id)
-        sql = f"SELECT * FROM events WHERE {where} ORDER BY ts_us DESC, event_id DESC LIMIT ?"
+        sql = f"SELECT * FROM events WHERE {where} ORDER BY ts_us DESC, seq DESC LIMIT ?"
         rows += db.rows(sql, [*where.args, limit])
-    return [Happening(row) for row in sorted(rows, key=lambda row: (row["ts_us"], row["event_id"]))]
+    return [Happening(row) for row in sorted(rows, key=lambda row: (row["ts_us"], row["seq"]))]
 
 
 def configs(db: Reader, world: str, agent_id: str, params: Params) -> dict[str, Any]:
@@ -128,7 +128,7 @@ def lifecycle(db: Reader, world: str, agent_id: str, params: Params) -> dict[str
     seen = _told(db, world, agent_id, ("runtime", "config_snapshot"), limit)
     where = Where(world).equal(agent_id=agent_id)
     where.also("event_type = 'agent_registered' AND event_type <> 'custom' AND event_type <> 'heartbeat'")
-    sql = f"SELECT * FROM events WHERE {where} ORDER BY ts_us DESC, event_id DESC LIMIT ?"
+    sql = f"SELECT * FROM events WHERE {where} ORDER BY ts_us DESC, seq DESC LIMIT ?"
     seen += [Happening(row) for row in db.rows(sql, [*where.args, limit])]
     seen.sort(key=lambda one: (one.at_us, one.event_id), reverse=True)
     return {"agent_id": agent_id, "data": [_mark(one) for one in seen[:limit]]}

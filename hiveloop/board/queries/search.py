@@ -175,9 +175,7 @@ def _calling(where: Where, world: str, model: str) -> None:
     """Keep to tasks that called a model lately."""
     inner = Where(world).also("kind = 'llm_call' AND task_id <> ''")
     inner.also("LOWER(model) LIKE ? ESCAPE '!'", like(model))
-    recent = (
-        f"SELECT task_id FROM events WHERE {inner} ORDER BY ts_us DESC, event_id DESC LIMIT {_MOST_CALLS}"
-    )
+    recent = f"SELECT task_id FROM events WHERE {inner} ORDER BY ts_us DESC, seq DESC LIMIT {_MOST_CALLS}"
     where.also(f"task_id IN ({recent})", *inner.args)
 
 
@@ -233,7 +231,7 @@ def _events(db: Reader, world: str, wanted: Wanted, limit: int) -> list[dict[str
 
 
 def _rows(db: Reader, where: Where, limit: int) -> list[dict[str, Any]]:
-    sql = f"SELECT * FROM events WHERE {where} ORDER BY ts_us DESC, event_id DESC LIMIT ?"
+    sql = f"SELECT * FROM events WHERE {where} ORDER BY ts_us DESC, seq DESC LIMIT ?"
     return db.rows(sql, [*where.args, limit])
 
 

@@ -47,10 +47,8 @@ def tasks(db: Reader, world: str, params: Params) -> dict[str, Any]:
 
 def _ended_and_open(db: Reader, where: Where, order: str, limit: int) -> list[dict[str, Any]]:
     """Read runs in an order that has an index of the ended ones only; the others are few."""
-    parts = (
-        f"SELECT * FROM ({_RUNS} WHERE {where} AND is_open = {is_open} ORDER BY {order} LIMIT ?) AS r{is_open}"
-        for is_open in (0, 1)
-    )
+    part = f"{_RUNS} WHERE {where} AND is_open = {{}} ORDER BY {order} LIMIT ?"
+    parts = (f"SELECT * FROM ({part.format(flag)}) AS part{flag}" for flag in (0, 1))
     sql = f"{' UNION ALL '.join(parts)} ORDER BY {order.replace(TOOK_MS, 'took_ms')} LIMIT ?"
     return db.rows(sql, [*where.args, limit, *where.args, limit, limit])
 

@@ -14,7 +14,7 @@ from .protocol import StoreError
 from .rebuild import Progress, rebuild, rolled_from
 from .repricing import note_prices
 from .schema import SCHEMA_VERSION, TABLES, Table
-from .statements import add_columns, create_indexes, create_statements, summing
+from .statements import add_columns, create_indexes, create_statements, drop_indexes, summing
 
 __all__ = ["Tell", "open_tables"]
 
@@ -73,12 +73,13 @@ def _every_tenth(tell: Tell) -> Progress:
 
 
 def _extend(ledger: Ledger, table: Table) -> None:
-    """Add to a table that stays what it does not have yet."""
+    """Add to a table that stays the columns that it does not have yet, and make its indexes anew."""
     known = ledger.db.columns(table.name)
     if not known:
         _create(ledger, table)
         return
-    for statement in (*add_columns(table, known, ledger.db.dialect), *create_indexes(table)):
+    added = add_columns(table, known, ledger.db.dialect)
+    for statement in (*added, *drop_indexes(table), *create_indexes(table)):
         ledger.db.run(statement)
 
 

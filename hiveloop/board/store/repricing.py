@@ -24,8 +24,8 @@ __all__ = ["note_prices", "reprice"]
 _CHUNK = 500
 """Calls looked at in one transaction: appends wait meanwhile."""
 _CALLS = (
-    "SELECT * FROM events WHERE world = ? AND kind = 'llm_call' AND (ts_us, event_id) > (?, ?) "
-    "AND seq <= ? ORDER BY ts_us, event_id LIMIT ?"
+    "SELECT * FROM events WHERE world = ? AND kind = 'llm_call' AND (ts_us, seq) > (?, ?) "
+    "AND seq <= ? ORDER BY ts_us, seq LIMIT ?"
 )
 
 
@@ -56,7 +56,7 @@ class _Repricing:
     def __init__(self) -> None:
         self._prices = ""
         self._worlds = [*WORLDS]
-        self._after = (-1, "")
+        self._after = (-1, -1)
         self._last_seq = 0
         """Of the calls of before: those that come later are estimated with the prices of now."""
 
@@ -68,7 +68,7 @@ class _Repricing:
         if prices != self._prices:  # changed on the way: from the start
             ledger.forget()
             ledger.set_meta("priced", "")  # until all is done: the prices of before may come back
-            self._prices, self._worlds, self._after = prices, [*WORLDS], (-1, "")
+            self._prices, self._worlds, self._after = prices, [*WORLDS], (-1, -1)
             self._last_seq = ledger.last_seq()
         if self._worlds:
             self._look(ledger)
@@ -83,7 +83,7 @@ class _Repricing:
         write_derived(ledger, changed)
         ledger.correct([(one.world, one.as_folded, one.facts) for one in changed])
         if len(rows) < _CHUNK:
-            self._worlds, self._after = self._worlds[1:], (-1, "")
+            self._worlds, self._after = self._worlds[1:], (-1, -1)
         else:
             last = stored(ledger, rows[-1], known).facts.event
-            self._after = (last.ts_us, last.event_id)
+            self._after = (last.ts_us, rows[-1][0])

@@ -115,7 +115,7 @@ def _compact(ledger: Ledger, before_us: int) -> tuple[int, bool]:
         return 0, False
     begin = min(found) - min(found) % FIVE_MINUTES_US
     until = min(begin + HOUR_US, end)
-    sql = f"SELECT seq, world, agent_id, ts_us, payload FROM events WHERE {_BEATS} ORDER BY ts_us, event_id"
+    sql = f"SELECT seq, world, agent_id, ts_us, payload FROM events WHERE {_BEATS} ORDER BY ts_us, seq"
     beats = [row for world in WORLDS for row in ledger.db.rows(sql, (world, begin, until))]
     superfluous = _superfluous(beats)
     ledger.db.many("DELETE FROM events WHERE seq = ?", [(seq,) for seq in superfluous])

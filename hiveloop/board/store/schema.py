@@ -18,7 +18,7 @@ Sums of hours have twins by day, some also by six hours, summed from them, so th
 see `Table.source`.
 
 Change a table, and `SCHEMA_VERSION` goes up: older databases are folded again when they are opened (see
-store/migration.py). Columns and indexes of tables that are not folded are only ever added, at their end.
+store/migration.py). Columns of tables that are not folded are only ever added, at their end.
 """
 
 from __future__ import annotations
@@ -170,14 +170,14 @@ _EVENTS = Table(
         _set("price_match", "llm_call: model of the price row behind est_nano, NULL for none"),
     ),
     (
-        Index("world, ts_us, event_id"),
-        Index("world, agent_id, ts_us, event_id"),
+        Index("world, ts_us, seq"),
+        Index("world, agent_id, ts_us, seq"),
         Index("world, task_id, run_id, ts_us", "task_id <> ''"),
-        Index("world, kind, ts_us, event_id", "kind IS NOT NULL"),
-        Index("world, event_type, ts_us, event_id", "event_type <> 'custom' AND event_type <> 'heartbeat'"),
-        Index("world, severity, ts_us, event_id", "severity <> 'info' AND severity <> 'debug'"),
-        Index("world, correlation_id, ts_us, event_id", "correlation_id IS NOT NULL"),
-        Index("world, project, ts_us, event_id", "project <> ''"),
+        Index("world, kind, ts_us, seq", "kind IS NOT NULL"),
+        Index("world, event_type, ts_us, seq", "event_type <> 'custom' AND event_type <> 'heartbeat'"),
+        Index("world, severity, ts_us, seq", "severity <> 'info' AND severity <> 'debug'"),
+        Index("world, correlation_id, ts_us, seq", "correlation_id IS NOT NULL"),
+        Index("world, project, ts_us, seq", "project <> ''"),
     ),
     folded=False,
 )

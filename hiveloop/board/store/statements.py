@@ -15,6 +15,7 @@ __all__ = [
     "add_columns",
     "create_indexes",
     "create_statements",
+    "drop_indexes",
     "event_columns",
     "insert",
     "move_name",
@@ -69,13 +70,18 @@ def _declaration(column: Column, dialect: Dialect) -> str:
 
 
 def create_indexes(table: Table) -> list[str]:
-    """Return the statements that make the indexes that a table does not have."""
+    """Return the statements that make the indexes of a table."""
     return [_index(table, number, index) for number, index in enumerate(table.indexes, 1)]
+
+
+def drop_indexes(table: Table) -> list[str]:
+    """Return the statements that remove the indexes of a table, also where they are other ones."""
+    return [f"DROP INDEX IF EXISTS {table.name}_{number}" for number, _ in enumerate(table.indexes, 1)]
 
 
 def _index(table: Table, number: int, index: Index) -> str:
     where = f" WHERE {index.where}" if index.where else ""
-    return f"CREATE INDEX IF NOT EXISTS {table.name}_{number} ON {table.name} ({index.columns}){where}"
+    return f"CREATE INDEX {table.name}_{number} ON {table.name} ({index.columns}){where}"
 
 
 def event_columns() -> tuple[str, ...]:
