@@ -236,6 +236,39 @@ def test_not_quite_json_is_read_and_others_in_the_batch_are_kept() -> None:
         payload.encode()
 
 
+@pytest.mark.parametrize(
+    ("sent", "kept"),
+    [
+        (r"\u2192 \ud83d\ude00 \uD83D\uDE00", "→ 😀 😀"),
+        (r"a\ud83d", "a?"),
+        (r"a\ude00b", "a?b"),
+        (r"\ud83d\ud83d\ude00", "?😀"),
+        (r"\ud83d\ude00\ude00", "😀?"),
+        (r"\\ud83d\ude00", "\\ud83d?"),  # the first is a backslash and six letters
+        (r"\\\ud83d\ude00", "\\😀"),
+        (r"a\u0000b", "a\ufffdb"),
+        (r"\\u0000", "\\u0000"),
+    ],
+)
+def test_what_was_escaped_is_kept_as_text_that_databases_can_hold(sent: str, kept: str) -> None:
+    body = json.dumps({"envelope": {"agent_id": "ada"}, "events": [event(task_id="ZZ", payload={"x": "ZZ"})]})
+    found = read(body.replace("ZZ", sent).encode()).events[0]
+    assert (found.task_id, json.loads(found.payload)) == (kept, {"x": kept})
+
+
+@given(
+    st.lists(
+        st.sampled_from(["\\", "\\\\", "u", "d83d", "ude00", "0000", "\\ud83d", "\\ude00", "x"]), max_size=12
+    )
+)
+def test_no_half_character_gets_through_whatever_surrounds_it(parts: list[str]) -> None:
+    body = b'{"envelope": {"agent_id": "ada"}, "events": [%s]}' % json.dumps(event(task_id="ZZ")).encode()
+    found = read_batch(body.replace(b"ZZ", "".join(parts).encode()), NOW_US)
+    if isinstance(found, Intake) and found.events:  # else it was no JSON
+        assert "\0" not in found.events[0].task_id
+        found.events[0].task_id.encode()
+
+
 def test_text_that_is_not_utf8_does_no_harm() -> None:
     body = json.dumps({"envelope": {"agent_id": "ada"}, "events": [event(task_id="zz")]}).encode()
     assert read(body.replace(b"zz", b"\xff\xfe")).events[0].task_id == "\ufffd\ufffd"
