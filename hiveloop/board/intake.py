@@ -386,6 +386,8 @@ class _Batch:
 
 def _text(value: object) -> str | None:
     """A text, or a number as text; None for anything else and for an empty one."""
+    if value is None:  # the most frequent
+        return None
     if isinstance(value, str):
         return value or None
     if isinstance(value, int | float) and not isinstance(value, bool):
