@@ -95,12 +95,8 @@ class _Connection(HTTPConnection):
         return super().getresponse()
 
 
-class _SecureConnection(HTTPSConnection):
-    response_class = _BoundedResponse
-
-    def getresponse(self) -> Any:
-        work_ahead()
-        return super().getresponse()
+class _SecureConnection(_Connection, HTTPSConnection):
+    pass
 
 
 class _Pool(HTTPConnectionPool):

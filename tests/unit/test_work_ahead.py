@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 import hiveloop
 from hiveloop import Batch, BatchLimits, Delivered, Outcome, Retry, Transport
 from hiveloop.transport import work_ahead
-from tests.support.server import Answer, Request, ScriptedServer, accepting
+from tests.support.server import Answer, Request, ScriptedServer, TlsAuthority, accepting
 from tests.support.wait import eventually
 
 pytestmark = pytest.mark.usefixtures("strict")
@@ -104,7 +105,11 @@ def test_a_mask_that_fails_ahead_costs_its_payload_only() -> None:
     assert sent == [-1 if number == SIZE + 1 else number for number in range(4 * SIZE)], "one is withheld"
 
 
-def test_the_native_transport_works_ahead_while_the_server_thinks() -> None:
+@pytest.mark.parametrize("secure", [False, True])
+def test_the_native_transport_works_ahead_while_the_server_thinks(tmp_path: Path, secure: bool) -> None:
+    authority = TlsAuthority() if secure else None
+    tls = authority.server_context() if authority else None
+    ca_file = str(authority.write_certificate(tmp_path / "ca.pem")) if authority else None
     masks, queued = Masks(), threading.Event()
     seen: list[int] = []
 
@@ -115,9 +120,14 @@ def test_the_native_transport_works_ahead_while_the_server_thinks() -> None:
             eventually(lambda: masks.count > sum(seen), what="the next batch is built before the answer")
         return accepting()
 
-    with ScriptedServer(default=answer) as server:
+    with ScriptedServer(default=answer, tls=tls) as server:
         board = hiveloop.init(
-            api_key="hb_test_key", endpoint=server.url, mask=masks, flush_interval=60, batch_size=100
+            "hb_test_key",
+            endpoint=server.url,
+            ca_file=ca_file,
+            mask=masks,
+            flush_interval=60,
+            batch_size=100,
         )
         agent = board.agent("sales", heartbeat_interval=0)
         eventually(lambda: seen, what="the registration is sent")
