@@ -112,10 +112,10 @@ class DataFolder:
             raise OSError(f"{self.path / 'key'} holds no key: remove it, and the next start makes another")
         return found
 
-    def new_key(self) -> str:
-        """Make another key in the place of the first one, which was revoked, and return it."""
-        (self.path / "key").unlink()
-        return self.key()
+    def keep_key(self, key: str) -> None:
+        """Put a key in the place of the one that is kept, which was revoked."""
+        (self.path / "key").unlink(missing_ok=True)
+        self._kept("key", key)
 
     def _kept(self, name: str, fresh: str) -> str:
         """Return the content of a small file, writing `fresh` to it when there is none."""

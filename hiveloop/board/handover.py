@@ -37,7 +37,7 @@ class Offer:
         self, endpoint: str, api_key: str, public_url: str | None = None, folder: Path | None = None
     ) -> None:
         told = {"endpoint": endpoint, "api_key": api_key, "pid": os.getpid()}
-        self._content = told if public_url is None else {**told, "public_url": public_url}
+        self._told = told if public_url is None else {**told, "public_url": public_url}
         self._path = (folder or Path(runtime_folder())) / FILE_NAME
         self._file: IO[str] | None = None
         self.problem = ""
@@ -61,10 +61,25 @@ class Offer:
         if not _locked(file):
             file.close()
             return None
-        file.truncate(0)
-        file.write(json.dumps(self._content))
-        file.flush()
+        self._write(file)
         return file
+
+    def change(self, api_key: str) -> None:
+        """Offer another key from now on.
+
+        Raises:
+            OSError: the file cannot be written.
+        """
+        self._told["api_key"] = api_key
+        if self._file is not None:
+            self._write(self._file)
+
+    def _write(self, file: IO[str]) -> None:
+        # Over what is there, and cut afterwards: keys are of one length, so who reads meanwhile finds the
+        # one or the other, and never half of it.
+        file.seek(0)
+        file.write(json.dumps(self._told))
+        file.truncate()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

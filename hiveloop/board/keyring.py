@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 import uuid
+from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any, NamedTuple
 
@@ -13,7 +14,7 @@ from hiveloop._guard import logger
 from .keys import Access, KeyKind, hash_of, kind_of_key, new_key, prefix_of
 from .store.protocol import Store
 
-__all__ = ["KeyInfo", "Keyring"]
+__all__ = ["KeyInfo", "Keyring", "OwnKey"]
 
 _FRESH_SECONDS = 5.0
 """How long another process's change may stay unseen."""
@@ -48,12 +49,19 @@ class Keyring:
         """Return what the holder of a key may do, or None when it is no valid key."""
         if kind_of_key(key) is None:
             return None
-        digest = hash_of(key)
-        found = self._current(_FRESH_SECONDS).get(digest) or self._current(_SOON_SECONDS).get(digest)
+        found = self._info(key)
         if found is None:
             return None
         self._note_use(found.key_id)
         return Access.of_key(found.kind, found.key_id)
+
+    def knows(self, key: str) -> bool:
+        """Tell whether a key is valid, without taking that for a use of it."""
+        return self._info(key) is not None
+
+    def _info(self, key: str) -> KeyInfo | None:
+        digest = hash_of(key)
+        return self._current(_FRESH_SECONDS).get(digest) or self._current(_SOON_SECONDS).get(digest)
 
     def _current(self, age: float) -> dict[str, KeyInfo]:
         with self._lock:
@@ -103,6 +111,48 @@ class Keyring:
         """Make a key invalid; the future tells 0 when there is no such valid key."""
         sql = "UPDATE keys SET revoked_us = ? WHERE key_id = ? AND revoked_us IS NULL"
         return self._store.manage(sql, (time.time_ns() // 1_000, key_id))
+
+
+class OwnKey:
+    """The key that a board shows in its pages and hands to programs of its user; any thread.
+
+    Args:
+        keyring: knows whether it is valid.
+        key: it; None for a board that shows none.
+        keep: told of the one that takes its place once it was revoked; None to have none then.
+    """
+
+    def __init__(self, keyring: Keyring, key: str | None, keep: Callable[[str], None] | None = None) -> None:
+        self._keyring = keyring
+        self._key = key
+        self._keep = keep
+        self._lock = threading.Lock()
+
+    @property
+    def shown(self) -> str | None:
+        """The key; None once it was revoked and none has taken its place."""
+        key = self._key
+        return key if key is not None and self._keyring.knows(key) else None
+
+    def has_hash(self, digest: str) -> bool:
+        """Tell whether what is kept of a key is of this one."""
+        return self._key is not None and hash_of(self._key) == digest
+
+    def renew(self) -> None:
+        """Put another key in its place if it was revoked.
+
+        Raises:
+            StoreError: the store could not keep it; the next call tries again.
+            OSError: it is valid, and shown, but nobody else could be told.
+        """
+        with self._lock:
+            if self._key is None or self._keep is None or self._keyring.knows(self._key):
+                return
+            _, key, done = self._keyring.add(KeyKind.LIVE, "own key")
+            done.result()
+            self._keyring.forget()
+            self._key = key
+            self._keep(key)
 
 
 def _noted(done: Future[int]) -> None:

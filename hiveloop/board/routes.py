@@ -14,9 +14,9 @@ import msgspec
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
 
-from hiveloop._guard import notice
+from hiveloop._guard import attempt, notice
 
-from .keyring import Keyring
+from .keyring import Keyring, OwnKey
 from .keys import Access
 from .live import Hub
 from .security import COOKIE, Hosts, Limits, RateLimits, Sessions
@@ -52,6 +52,7 @@ class Settings(NamedTuple):
         secret: signs one-time links and cookies.
         endpoint: address that agents and browsers elsewhere know, for the pages.
         api_key: key that agents report with, for the pages; None to show none.
+        keep_key: told of the one that takes its place once it was revoked; None to show none then.
         hosts: names under which the board answers.
         limits: requests a second for each key.
         static: folder of the built pages.
@@ -61,6 +62,7 @@ class Settings(NamedTuple):
     secret: bytes
     endpoint: str = ""
     api_key: str | None = None
+    keep_key: Callable[[str], None] | None = None
     hosts: Hosts = Hosts()
     limits: Limits = Limits()
     static: Path = STATIC
@@ -106,6 +108,7 @@ class Board:
         self.store = store
         self.settings = settings
         self.keyring = Keyring(store)
+        self.own_key = OwnKey(self.keyring, settings.api_key, settings.keep_key)
         self.sessions = Sessions(settings.secret)
         self.rates = RateLimits(settings.limits)
         self.hub = Hub()
@@ -146,6 +149,10 @@ class Board:
             return None
         world = "test" if connection.query_params.get("world") == "test" else "live"
         return Access.of_browser(f"session:{cookie}", world)
+
+    async def renew_own_key(self) -> None:
+        """Put another key in the place of the board's own, if that was revoked."""
+        await self.run(lambda: attempt("board's own key", self.own_key.renew, default=None))
 
     def close(self) -> None:
         """Stop the threads."""

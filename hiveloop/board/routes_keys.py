@@ -10,7 +10,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from .bodies import label_of, object_of
-from .keys import Access, KeyKind, hash_of
+from .keys import Access, KeyKind
 from .queries._clock import iso
 from .routes import Board, Failure, api, json_response, stored
 
@@ -23,7 +23,6 @@ async def _keys(board: Board, _request: Request, _: Access) -> Response:
 
 
 def _shown(board: Board, row: Mapping[str, Any]) -> dict[str, Any]:
-    own = board.settings.api_key
     return {
         "key_id": row["key_id"],
         "key_prefix": row["prefix"],
@@ -33,7 +32,7 @@ def _shown(board: Board, row: Mapping[str, Any]) -> dict[str, Any]:
         "last_used_at": iso(row["last_used_us"]),
         "revoked_at": iso(row["revoked_us"]),
         "is_active": row["revoked_us"] is None,
-        "is_own": own is not None and row["hash"] == hash_of(own),
+        "is_own": board.own_key.has_hash(row["hash"]),
     }
 
 
@@ -55,6 +54,7 @@ async def _revoke(board: Board, request: Request, _: Access) -> Response:
     board.keyring.forget()
     if not revoked:
         raise Failure(404, "not_found", "there is no such key, or it was revoked before")
+    await board.renew_own_key()
     return Response(status_code=204)
 
 

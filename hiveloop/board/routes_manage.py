@@ -167,7 +167,7 @@ async def _about(board: Board, request: Request, access: Access) -> Response:
     told = {
         "version": __version__,
         "endpoint": board.settings.endpoint or str(request.base_url).rstrip("/"),
-        "api_key": await board.run(_own_key, board) if access.may_manage else None,
+        "api_key": await board.run(lambda: board.own_key.shown) if access.may_manage else None,
         "world": access.world,
         "can_manage": access.may_manage,
         "previews": board.settings.previews,
@@ -178,12 +178,6 @@ async def _about(board: Board, request: Request, access: Access) -> Response:
         "last_seq": board.hub.seq,
     }
     return json_response(told)
-
-
-def _own_key(board: Board) -> str | None:
-    """The key to show; none once it was revoked."""
-    key = board.settings.api_key
-    return key if key is not None and board.keyring.find(key) is not None else None
 
 
 _ISSUE = "/v1/agents/{agent_id:path}/issues/"

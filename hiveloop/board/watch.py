@@ -1,4 +1,7 @@
-"""What the board does by itself: say when a state changes, forget old events, let no span wait for ever."""
+"""What the board does by itself.
+
+Say when a state changes, forget old events, let no span wait for ever, have a valid key to hand over.
+"""
 
 from __future__ import annotations
 
@@ -63,6 +66,7 @@ async def _watch(board: Board) -> None:
     before: dict[str, Known] = {}
     while True:
         await _flush(board)
+        await board.renew_own_key()  # another board of the database may have revoked it
         for world in WORLDS:
             now = await board.run(_states_or_none, board, world)
             if now is not None:

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from hiveloop.board.folder import BusyError, DataFolder, Running, default_folder
 from hiveloop.board.handover import Offer
-from hiveloop.board.keyring import Keyring
+from hiveloop.board.keyring import Keyring, OwnKey
 from hiveloop.board.keys import KeyKind
 from hiveloop.board.routes import STATIC, Settings
 from hiveloop.board.routes_pages import LINK_PATH
@@ -223,20 +223,30 @@ def _answer(
     stack: contextlib.ExitStack,
 ) -> int:
     endpoint, key = endpoint_of(listening), _valid_key(folder, store)
+    shown = choices.public_url or endpoint
+    offer = stack.enter_context(Offer(endpoint, key, choices.public_url))
+
+    def keep_key(fresh: str) -> None:
+        offer.change(fresh)
+        folder.keep_key(fresh)
+        print(
+            f"The key of this board was revoked. From now on:\n\n{_lines(fresh, shown)}", end="", flush=True
+        )
+
     settings = Settings(
         secret=folder.secret(),
-        endpoint=choices.public_url or endpoint,
+        endpoint=shown,
         api_key=key,
+        keep_key=keep_key,
         hosts=Hosts((*choices.names, choices.host), remote=choices.remote, origin=choices.public_url),
         previews=choices.previews,
     )
     server = BoardServer(store, settings, listening)
     folder.announce(endpoint, choices.public_url)
-    offer = stack.enter_context(Offer(endpoint, key, choices.public_url))
     program = _Program(choices.command, endpoint, key, server if choices.once else None)
 
     async def greet() -> None:
-        link = _link_to(choices.public_url or endpoint, folder.secret())
+        link = _link_to(shown, folder.secret())
         print(_greeting(folder, choices, endpoint, key, link, offer), flush=True)
         if choices.browser:
             _open_browser(link)
@@ -251,10 +261,8 @@ def _valid_key(folder: DataFolder, store: Store) -> str:
     """Return the key of the folder, known to the store; another one when it was revoked."""
     keyring, key = Keyring(store), folder.key()
     keyring.add(KeyKind.LIVE, "first key", key)[2].result()
-    if keyring.find(key) is None:
-        key = folder.new_key()
-        keyring.add(KeyKind.LIVE, "first key", key)[2].result()
-    return key
+    OwnKey(keyring, key, folder.keep_key).renew()
+    return folder.key()
 
 
 def _link_to(endpoint: str, secret: bytes) -> str:
@@ -274,12 +282,16 @@ def _greeting(folder: DataFolder, choices: Choices, endpoint: str, key: str, lin
     here = f", on this machine {endpoint}" if choices.public_url else ""
     return (
         f"HiveBoard at {shown}{here}, data in {place}\n\n"
-        f"    import hiveloop\n"
-        f'    hb = hiveloop.init("{key}", endpoint="{shown}")\n\n'
+        f"{_lines(key, shown)}"
         f"{_found(offer)}{remote}{pages}"
         f"Open it in a browser, once: {link}\n"
         "Ctrl-C stops.\n"
     )
+
+
+def _lines(key: str, shown: str) -> str:
+    """The two lines that report to the board."""
+    return f'    import hiveloop\n    hb = hiveloop.init("{key}", endpoint="{shown}")\n\n'
 
 
 def _found(offer: Offer) -> str:

@@ -19,6 +19,8 @@ from typing import Any
 import httpx
 import pytest
 
+from hiveloop.board.keyring import Keyring
+from hiveloop.board.store.sqlite import SqliteStore
 from hiveloop.cli import main
 from tests.support.wait import eventually
 from tests.unit.command_line import clean_environment
@@ -179,16 +181,16 @@ def test_the_key_and_the_events_are_there_at_the_next_start(tmp_path: Path) -> N
         assert running.get("/v1/agents").json()["data"] == []
 
 
-def test_when_the_first_key_was_revoked_the_next_start_makes_another(tmp_path: Path) -> None:
+def test_when_its_key_was_revoked_meanwhile_the_next_start_makes_another(tmp_path: Path) -> None:
     with board(tmp_path, "--port", 0) as running:
-        key, link = running.key, re.search(r"once: (\S+)", running.said)
-        assert link is not None
-        with httpx.Client(base_url=running.endpoint) as browser:
-            browser.get(link[1])
-            (known,) = browser.get("/v1/api-keys").json()["data"]
-            assert browser.delete(f"/v1/api-keys/{known['key_id']}").status_code == 204
-        assert running.get("/v1/agents").status_code == 401
+        key = running.key
         assert running.end() == 0
+    store = SqliteStore(tmp_path / "data" / "board.db")
+    try:
+        (known,) = Keyring(store).shown()
+        assert Keyring(store).revoke(known["key_id"]).result(10) == 1
+    finally:
+        store.close()
     with board(tmp_path, "--port", 0) as running:
         assert running.key != key
         assert running.get("/v1/agents").status_code == 200

@@ -58,7 +58,8 @@ def running_board(folder: Path, port: int = 0) -> Iterator[Board]:
         _, key, stored = keyring.add(KeyKind.LIVE, "tests")
         stored.result(10)
         listening = listen("127.0.0.1", port)
-        server = BoardServer(store, Settings(secret=SECRET, api_key=key), listening)
+        settings = Settings(secret=SECRET, api_key=key, keep_key=lambda _: None)
+        server = BoardServer(store, settings, listening)
         server.start()
         try:
             yield Board(server.endpoint, key)

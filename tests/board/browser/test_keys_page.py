@@ -117,6 +117,25 @@ def test_revoking_the_boards_own_key_says_what_it_means(board: Board, sign_in: S
     page.get_by_role("dialog").get_by_role("button", name="Keep it").click()
 
 
+def test_another_takes_the_place_of_the_boards_own_key_in_the_list_and_in_the_lines_to_paste(
+    board: Board, sign_in: SignIn
+) -> None:
+    page = at(sign_in(board), board, "/keys")
+    own = panel(page, "Keys in use").get_by_role("row").filter(has_text="this board's own")
+    own.get_by_role("button", name=re.compile("^Revoke")).click()
+    page.get_by_role("button", name="Revoke it").click()
+    expect(panel(page, "Revoked keys")).to_contain_text(board.key[:12])
+    expect(own).to_have_count(1)
+    expect(own).not_to_contain_text(board.key[:12])
+    page.get_by_role("link", name="Fleet").first.click()
+    lines = page.locator("pre").filter(has_text="hiveloop.init(").first
+    expect(lines).to_contain_text(KEY)
+    found = KEY.search(lines.inner_text())
+    assert found is not None
+    assert found[0] != board.key
+    assert report(board, found[0]) == 200
+
+
 def test_the_page_is_reached_from_every_other_by_bar_and_keys(page: Page, told: Board) -> None:
     for path in ("/", "/pipeline", "/costs", "/insights"):
         at(page, told, path)

@@ -12,7 +12,7 @@ import { Confirm } from "../parts/confirm";
 import { Copy } from "../parts/copy";
 import { Icon } from "../parts/icon";
 import { Failed, Loading, Nothing, Panel } from "../parts/panel";
-import { board } from "../parts/teach";
+import { board, readBoard } from "../parts/teach";
 
 const PATH = "/v1/api-keys";
 
@@ -198,7 +198,7 @@ function Key({ row, revoked, onChange }: { row: Dict; revoked: boolean; onChange
             See its data
           </button>
         )}{" "}
-        {text(row["label"]) || <span class="muted">–</span>} {row["is_own"] === true && <Tag tone="idle" title="Made at the first start; the empty pages show it">this board's own</Tag>}
+        {text(row["label"]) || <span class="muted">–</span>} {row["is_own"] === true && <Tag tone="idle" title="Made by the board: the empty pages show it, and programs on this machine find it by themselves">this board's own</Tag>}
       </td>
       <td title={exact(row["created_at"])}>{when(row["created_at"])}</td>
       <td>{used ? <Ago at={used} /> : <span class="muted">never</span>}</td>
@@ -216,6 +216,7 @@ function Revoke({ row, onChange }: { row: Dict; onChange: () => void }) {
     try {
       await send("DELETE", `${PATH}/${encodeURIComponent(text(row["key_id"]))}`);
       onChange();
+      if (row["is_own"] === true) await readBoard();
     } catch (failure) {
       error.value = told(failure);
     }
@@ -228,7 +229,7 @@ function Revoke({ row, onChange }: { row: Dict; onChange: () => void }) {
       {asking.value && (
         <Confirm title={`Revoke ${name}?`} yes="Revoke it" no="Keep it" error={error.value} onYes={() => void revoke()} onNo={() => (asking.value = false)}>
           {row["last_used_at"] ? "Whoever uses it is refused from now on" : "It was never used; whoever has it is refused"}. This cannot be undone.
-          {row["is_own"] === true && " It is this board's own key, which programs on this machine report with: they will be refused until the board starts again, with another."}
+          {row["is_own"] === true && " It is this board's own key, which programs on this machine report with: those that run are refused until they start again. The board makes another at once, which they find then."}
         </Confirm>
       )}
     </td>
