@@ -54,6 +54,10 @@ class Database(Protocol):
         """Tell whether another connection may have written since this one's last transaction."""
         ...
 
+    def outdate(self) -> None:
+        """Have all processes find in their next transaction that `others_wrote`."""
+        ...
+
     def explain(self, error: Exception) -> StoreError:
         """Return what to tell about one of `errors`."""
         ...

@@ -9,8 +9,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import Future
-from contextlib import AbstractContextManager, suppress
+from contextlib import suppress
 from functools import lru_cache
 from typing import Any
 
@@ -21,19 +20,15 @@ from psycopg.conninfo import conninfo_to_dict
 from psycopg.rows import dict_row, tuple_row
 
 from hiveloop._guard import logger
-from hiveloop.board.model import NewEvent, Profile, StoredEvent
+from hiveloop.board.model import Profile, StoredEvent
 
-from .ledger import Ledger, event_of
-from .migration import Tell, open_tables
+from .base import BaseStore, prepare
+from .ledger import event_of
+from .migration import Tell
 from .names import MOST_NAMES
-from .protocol import Appended, Pruned, Reader, Row, Statement, Store, StoreError, StoreFullError, Value
-from .pruning import prune
-from .readers import ReaderPool
-from .rebuild import rebuild
-from .repricing import reprice
+from .protocol import Reader, Row, StoreError, StoreFullError, Value
 from .retention import Retention
 from .statements import Dialect
-from .writer import Writer
 
 __all__ = ["PostgresStore", "is_address"]
 
@@ -146,12 +141,18 @@ class _Connection:
         found = self.rows("SELECT value FROM meta WHERE name = 'last_writer'")
         if found and found[0][0] == me:
             return False
+        self._leave(me)
+        return True
+
+    def outdate(self) -> None:
+        self._leave("")
+
+    def _leave(self, mark: str) -> None:
         self.run(
             "INSERT INTO meta (name, value) VALUES ('last_writer', ?) "
             "ON CONFLICT (name) DO UPDATE SET value = excluded.value",
-            (me,),
+            (mark,),
         )
-        return True
 
     def explain(self, error: Exception) -> StoreError:
         if getattr(error, "sqlstate", None) == _DISK_FULL:
@@ -198,7 +199,7 @@ class _Reader:
         self._db.close()
 
 
-class PostgresStore:
+class PostgresStore(BaseStore):
     """Events and tables in a PostgreSQL database, shared by any number of boards.
 
     Retention by size looks at the events alone: the other tables are small beside them.
@@ -222,41 +223,13 @@ class PostgresStore:
         tell: Tell = logger.warning,
     ) -> None:
         self._url = url
-        self._retention = retention or Retention()
         self._connection = _prepared(url, tell)
-        self._writer = Writer(self._connection, most_names)
-        reprice(self._writer)
-        self._readers = ReaderPool(lambda: _Reader(url), (psycopg.Error,))
+        super().__init__(self._connection, lambda: _Reader(url), retention, most_names)
         self._stopping = threading.Event()
         self._listener: threading.Thread | None = None
         self._known = 0
 
-    def append(
-        self, world: str, events: Sequence[NewEvent], also: Sequence[Statement] = ()
-    ) -> Future[Appended]:
-        """See `Store`."""
-        return self._writer.append(world, events, also)
-
-    def reader(self) -> AbstractContextManager[Reader]:
-        """See `Store`. At most eight are lent at a time; more callers wait."""
-        return self._readers.lend()
-
-    def manage(self, sql: str, args: Sequence[Value] = ()) -> Future[int]:
-        """See `Store`."""
-        done = self._writer.call(lambda ledger: _managed(ledger, sql, args), forgets=True)
-        reprice(self._writer)
-        return done
-
-    def rebuild(self) -> Future[int]:
-        """See `Store`."""
-        return self._writer.call(_rebuilt, forgets=True)
-
-    def prune(self, now_us: int) -> Future[Pruned]:
-        """See `Store`. Long work is done in steps, with appends in between."""
-        return prune(self._writer, self._retention, now_us)
-
     def size_bytes(self) -> int:
-        """See `Store`."""
         with self.reader() as reader:
             found = reader.rows(_SIZE)[0]["n"]
         return found if isinstance(found, int) else 0
@@ -277,12 +250,10 @@ class PostgresStore:
         self._listener.start()
 
     def close(self) -> None:
-        """See `Store`."""
         self._stopping.set()
         if self._listener is not None:
             self._listener.join()
-        self._writer.close()
-        self._readers.close()
+        super().close()
 
     # -- what other boards store --------------------------------------------------------------------
 
@@ -318,38 +289,14 @@ class PostgresStore:
             self._known = events[-1].seq
 
 
-_: type[Store] = PostgresStore
-
-
 def _prepared(url: str, tell: Tell) -> _Connection:
     """Connect, and see to the tables."""
     try:
         connection = _Connection(url)
-        connection.begin()
-        try:
-            open_tables(Ledger(connection), not connection.columns("meta"), tell)
-        except StoreError:
-            connection.close()
-            raise
-        connection.commit()
+        prepare(connection, tell)
     except psycopg.Error as error:
         raise StoreError(f"cannot use the PostgreSQL database: {error}") from error
     return connection
-
-
-def _managed(ledger: Ledger, sql: str, args: Sequence[Value]) -> int:
-    _mark(ledger)
-    return ledger.db.run(sql, args)
-
-
-def _rebuilt(ledger: Ledger) -> int:
-    _mark(ledger)
-    return rebuild(ledger)
-
-
-def _mark(ledger: Ledger) -> None:
-    """Make every board, this one included, read its caches again."""
-    ledger.set_meta("last_writer", "")
 
 
 def _events_after(reader: Reader, after: int) -> list[StoredEvent]:

@@ -94,7 +94,10 @@ class Store(Protocol):
         ...
 
     def reader(self) -> AbstractContextManager[Reader]:
-        """Lend a reader to the calling thread; every statement in the block sees the same state."""
+        """Lend a reader to the calling thread; every statement in the block sees the same state.
+
+        At most eight are lent at a time; more callers wait.
+        """
         ...
 
     def manage(self, sql: str, args: Sequence[Value] = ()) -> Future[int]:
@@ -110,7 +113,7 @@ class Store(Protocol):
         ...
 
     def prune(self, now_us: int) -> Future[Pruned]:
-        """Apply retention as of `now_us`."""
+        """Apply retention as of `now_us`; long work is done in steps, with appends in between."""
         ...
 
     def size_bytes(self) -> int:

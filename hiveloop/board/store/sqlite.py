@@ -6,36 +6,18 @@ import os
 import shutil
 import sqlite3
 from collections.abc import Iterable, Sequence
-from concurrent.futures import Future
-from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 from hiveloop._guard import logger
-from hiveloop.board.model import NewEvent
 
+from .base import BaseStore, prepare
 from .checkpoints import Checkpoints, checkpoint
-from .ledger import Ledger
-from .migration import Tell, open_tables
+from .migration import Tell
 from .names import MOST_NAMES
-from .protocol import (
-    Appended,
-    Pruned,
-    Reader,
-    Row,
-    Statement,
-    Store,
-    StoreError,
-    StoreFullError,
-    Value,
-)
-from .pruning import prune
-from .readers import ReaderPool
-from .rebuild import rebuild
-from .repricing import reprice
+from .protocol import Row, StoreError, StoreFullError, Value
 from .retention import Retention
 from .statements import Dialect
-from .writer import Writer
 
 __all__ = ["SqliteStore"]
 
@@ -119,6 +101,9 @@ class _Connection:
         version, self._version = self._version, self._data_version()
         return version != self._version
 
+    def outdate(self) -> None:
+        """A commit does so by itself."""
+
     def explain(self, error: Exception) -> StoreError:
         code = getattr(error, "sqlite_errorcode", 0) & 0xFF
         free = shutil.disk_usage(self._path.parent).free
@@ -166,7 +151,7 @@ class _Reader:
         self._db.close()
 
 
-class SqliteStore:
+class SqliteStore(BaseStore):
     """Events and tables in a file, written by one thread.
 
     A commit is on disk before its future resolves (write-ahead log, ``synchronous = FULL``).
@@ -190,69 +175,23 @@ class SqliteStore:
         tell: Tell = logger.warning,
     ) -> None:
         self.path = Path(path)
-        self._retention = retention or Retention()
         _make_private(self.path)
-        self._writer = Writer(self._connect(tell), most_names)
-        reprice(self._writer)
-        self._readers = ReaderPool(lambda: _Reader(self.path), (sqlite3.Error,))
+        super().__init__(self._connect(tell), lambda: _Reader(self.path), retention, most_names)
 
     def _connect(self, tell: Tell) -> _Connection:
         try:
             connection = _Connection(self.path)
-            _prepare(connection, tell)
+            prepare(connection, tell)
         except sqlite3.Error as error:
             raise StoreError(f"cannot open {self.path}: {error}") from error
         return connection
 
-    def append(
-        self, world: str, events: Sequence[NewEvent], also: Sequence[Statement] = ()
-    ) -> Future[Appended]:
-        """See `Store`."""
-        return self._writer.append(world, events, also)
-
-    def reader(self) -> AbstractContextManager[Reader]:
-        """See `Store`. At most eight are lent at a time; more callers wait."""
-        return self._readers.lend()
-
-    def manage(self, sql: str, args: Sequence[Value] = ()) -> Future[int]:
-        """See `Store`."""
-        done = self._writer.call(lambda ledger: ledger.db.run(sql, args), forgets=True)
-        reprice(self._writer)
-        return done
-
-    def rebuild(self) -> Future[int]:
-        """See `Store`."""
-        return self._writer.call(rebuild, forgets=True)
-
-    def prune(self, now_us: int) -> Future[Pruned]:
-        """See `Store`. Long work is done in steps, with appends in between."""
-        return prune(self._writer, self._retention, now_us)
-
     def size_bytes(self) -> int:
-        """See `Store`."""
         sizes = (self.path.with_name(self.path.name + suffix) for suffix in ("", "-wal"))
         return sum(path.stat().st_size for path in sizes if path.exists())
-
-    def close(self) -> None:
-        """See `Store`."""
-        self._writer.close()
-        self._readers.close()
-
-
-_: type[Store] = SqliteStore
 
 
 def _make_private(path: Path) -> None:
     """Make the file before SQLite does, so that nobody else can read it at any moment."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
-
-
-def _prepare(connection: _Connection, tell: Tell) -> None:
-    connection.begin()
-    try:
-        open_tables(Ledger(connection), not connection.columns("meta"), tell)
-    except StoreError:
-        connection.close()
-        raise
-    connection.commit()
