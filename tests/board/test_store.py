@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from hiveloop.board.model import Profile, StoredEvent
-from hiveloop.board.store.protocol import Appended, StoreClosedError, StoreError, StoreFullError
+from hiveloop.board.store.protocol import Appended, Store, StoreClosedError, StoreError, StoreFullError
 from hiveloop.board.store.retention import Retention
 from hiveloop.board.store.schema import BY_NAME
 from hiveloop.board.store.sqlite import SqliteStore
@@ -133,6 +133,23 @@ def test_managed_tables_are_written_by_statements(open_store: OpenStore) -> None
 
 def test_prices_ship_with_a_new_store(open_store: OpenStore) -> None:
     assert rows_of(open_store(), "SELECT COUNT(*) AS n FROM prices")[0]["n"] > 20
+
+
+def test_prices_of_an_older_list_are_replaced_and_ones_own_stay(open_store: OpenStore) -> None:
+    store = open_store()
+    store.manage("UPDATE prices SET source = 'user', input_usd = 77 WHERE model = 'gpt-4o'")
+    store.manage("UPDATE prices SET input_usd = 99 WHERE model = 'o1'").result()
+    store.close()
+    store = open_store()
+    assert _input_prices(store, "gpt-4o", "o1") == [77, 99]  # the same list: nobody looks at it again
+    store.manage("UPDATE meta SET value = '2020-02-02' WHERE name = 'price_list'").result()
+    store.close()
+    assert _input_prices(open_store(), "gpt-4o", "o1") == [77, 15]
+
+
+def _input_prices(store: Store, *models: str) -> list[object]:
+    sql = f"SELECT input_usd FROM prices WHERE model IN ({', '.join('?' * len(models))}) ORDER BY model"
+    return [row["input_usd"] for row in rows_of(store, sql, *models)]
 
 
 def test_a_closed_store_says_so(open_store: OpenStore) -> None:

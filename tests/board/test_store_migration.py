@@ -137,7 +137,7 @@ def test_an_older_database_is_folded_again_and_nothing_is_lost(old: Old, tmp_pat
         {"event_id": one.event_id, "seq": number} for number, one in enumerate(EVENTS, 3)
     ]
     assert rows_of(store, "SELECT key_id FROM keys WHERE hash = 'abc'") == [{"key_id": "k1"}]
-    assert rows_of(store, "SELECT input_usd FROM prices") == [{"input_usd": 2.0}]
+    assert rows_of(store, "SELECT input_usd FROM prices WHERE model = 'gpt-4o'") == [{"input_usd": 2.0}]
     assert rows_of(store, "SELECT slug, name, archived, first_us FROM projects") == [
         {"slug": "sales", "name": "Sales!", "archived": 1, "first_us": EVENTS[0].ts_us}
     ]

@@ -12,7 +12,7 @@ from hiveloop.board.folding.changes import Changes, Scope, corrections
 from hiveloop.board.folding.facts import Facts, read
 from hiveloop.board.folding.rows import Contributions
 from hiveloop.board.model import NewEvent, Profile, StoredEvent
-from hiveloop.board.prices import Price, PriceTable, list_prices
+from hiveloop.board.prices import PUBLIC, Price, PriceTable, list_date, list_prices
 
 from .database import Database
 from .names import MOST_NAMES, Names
@@ -62,8 +62,16 @@ class Ledger:
             self.db.run(statement)
         self.set_meta("schema_version", str(SCHEMA_VERSION))
         self.set_meta("created_us", str(now_us))
+        self.take_list_prices(now_us)
+
+    def take_list_prices(self, now_us: int) -> None:
+        """Put the prices that ship in the place of those of an older list; the user's own stay."""
+        if (self.meta("price_list") or "") >= list_date():
+            return
+        self.db.run("DELETE FROM prices WHERE source = ?", (PUBLIC,))
         rows = ((*_price_row(price), now_us) for price in list_prices())
         self.db.many(insert("prices", "model, valid_from_us"), rows)
+        self.set_meta("price_list", list_date())
 
     def meta(self, name: str) -> str | None:
         """Return a fact about the database."""

@@ -42,6 +42,7 @@ def open_tables(ledger: Ledger, is_new: bool, tell: Tell) -> None:
         raise StoreError("the database has no version: no board has made it")
     if version < SCHEMA_VERSION:
         _upgrade(ledger, version, tell)
+    ledger.take_list_prices(time.time_ns() // 1000)
 
 
 def _upgrade(ledger: Ledger, version: int, tell: Tell) -> None:

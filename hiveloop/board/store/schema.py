@@ -747,7 +747,8 @@ _PRICES = Table(
 )
 _META = Table(
     "meta",
-    "Facts about the database: schema_version, created_us, compacted_us, pruned_us, priced, last_writer.",
+    "Facts about the database: schema_version, created_us, compacted_us, pruned_us, price_list, priced, "
+    "last_writer.",
     (_key("name", "name"), _set("value", "text")),
     folded=False,
 )
