@@ -20,7 +20,7 @@ from .store.protocol import StoreError
 
 __all__ = ["routes"]
 
-BAD_KEY, TOO_MANY = 4001, 4002
+BAD_KEY, TOO_MANY, NO_ANSWER = 4001, 4002, 4003
 """Close codes. Source: ingest API, stream."""
 _COALESCE_SECONDS = 0.1
 _LOOK_SECONDS = 1.0

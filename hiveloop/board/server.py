@@ -12,11 +12,13 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Sequ
 from types import FrameType
 
 import uvicorn
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from hiveloop._guard import logger
 
 from .app import create_app
 from .routes import Settings
+from .routes_live import NO_ANSWER
 from .store.protocol import Store
 
 __all__ = ["BoardServer", "PortTakenError", "endpoint_of", "listen"]
@@ -25,6 +27,8 @@ FIRST_PORT = 8787
 _PORTS = 50
 _GRACE_SECONDS = 1
 _BACKLOG = 2_048
+PING_SECONDS = 20.0
+"""Between pings to the clients of the stream, and until they must have answered."""
 Started = Callable[[], Awaitable[None]]
 
 
@@ -78,6 +82,17 @@ def endpoint_of(listening: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
+class _Socket(WebSocketsSansIOProtocol):
+    """Ends the stream of a client that answers no ping, in the words of the contract."""
+
+    def keepalive_timeout(self) -> None:
+        # Of two reasons to close, the first is sent; the server's own would be 1011.
+        self.conn.fail(NO_ANSWER, "no answer to a ping")
+        super().keepalive_timeout()
+        # Closing waits for what was written before to be read, and whoever is gone will never read it.
+        self.loop.call_later(self.ping_timeout or 0.0, self.transport.abort)
+
+
 class _Server(uvicorn.Server):
     """Says when it answers, and ends on the usual signals, whatever else they mean for the process."""
 
@@ -113,9 +128,16 @@ class BoardServer:
         store: where events are kept; closed by the caller, after the server has ended.
         settings: how it is run.
         listening: the socket; closed when the server ends.
+        ping_seconds: between pings to the clients of the stream, and until they must have answered.
     """
 
-    def __init__(self, store: Store, settings: Settings, listening: socket.socket) -> None:
+    def __init__(
+        self,
+        store: Store,
+        settings: Settings,
+        listening: socket.socket,
+        ping_seconds: float = PING_SECONDS,
+    ) -> None:
         self.endpoint = endpoint_of(listening)
         self._socket = listening
         self._started = threading.Event()
@@ -123,7 +145,9 @@ class BoardServer:
         config = uvicorn.Config(
             create_app(store, settings),
             http="h11",
-            ws="websockets-sansio",
+            ws=_Socket,
+            ws_ping_interval=ping_seconds,
+            ws_ping_timeout=ping_seconds,
             ws_max_size=65_536,
             ws_per_message_deflate=False,  # it costs more than the wires it saves, most of all on one machine
             log_config=None,

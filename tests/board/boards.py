@@ -133,7 +133,13 @@ class Stream:
 
 @contextmanager
 def running_board(
-    folder: Path, *, limits: Limits | None = None, port: int = 0, store: Store | None = None, **settings: Any
+    folder: Path,
+    *,
+    limits: Limits | None = None,
+    port: int = 0,
+    store: Store | None = None,
+    ping_seconds: float = 20.0,
+    **settings: Any,
 ) -> Iterator[Board]:
     """Run a board on a thread of this process.
 
@@ -142,6 +148,7 @@ def running_board(
         limits: of requests; wide ones unless given, so that tests need not wait.
         port: where it answers.
         store: instead of an SQLite store of its own; closed here, too.
+        ping_seconds: between pings to sockets, and until they must be answered.
         settings: more of its settings.
     """
     store = store or SqliteStore(folder / "board.db")
@@ -157,7 +164,7 @@ def running_board(
             static=settings.pop("static", folder / "static"),
             **settings,
         )
-        server = BoardServer(store, chosen, listen("127.0.0.1", port))
+        server = BoardServer(store, chosen, listen("127.0.0.1", port), ping_seconds)
         server.start()
         try:
             yield Board(server.endpoint, keys, store)

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import json
+import socket
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
+from websockets.client import ClientProtocol
 from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.frames import Frame, Opcode
 from websockets.sync.client import connect
+from websockets.uri import parse_uri
 
 from hiveloop.board.live import MOST_IN_BATCH, RING, WAITING_BYTES, Filters, Hub, Listener
 from hiveloop.board.model import StoredEvent
@@ -221,6 +227,68 @@ def test_a_reader_that_stops_reading_costs_the_others_nothing(tmp_path: Path) ->
             kinds = list[str]()
             while "resync" not in kinds:
                 kinds.append(json.loads(slow.recv(20))["type"])
+
+
+class Raw:
+    """A client of the stream that answers nothing, as one whose machine was cut off."""
+
+    def __init__(self, board: Board) -> None:
+        address = f"{board.endpoint.replace('http', 'ws', 1)}/v1/stream?token={board.keys['live']}"
+        self._protocol = ClientProtocol(parse_uri(address))
+        self._socket = socket.socket()
+        self._socket.settimeout(10)
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)  # soon full of what is not read
+        self._socket.connect(("127.0.0.1", urlsplit(board.endpoint).port))
+        self._protocol.send_request(self._protocol.connect())
+        self._send()
+        while not self._protocol.state:  # the answer to the handshake has not come
+            self._receive()
+        self.frames = list[Frame]()
+
+    def subscribe(self) -> None:
+        self._protocol.send_text(json.dumps({"action": "subscribe", "channels": ["events"]}).encode())
+        self._send()
+
+    def read_to_the_end(self) -> None:
+        while self._receive():
+            self.frames += [one for one in self._protocol.events_received() if isinstance(one, Frame)]
+
+    def close(self) -> None:
+        self._socket.close()
+
+    @property
+    def code(self) -> int | None:
+        """The code by which the board closed it."""
+        close = self._protocol.close_rcvd
+        return None if close is None else close.code
+
+    def _send(self) -> None:
+        self._socket.sendall(b"".join(self._protocol.data_to_send()))
+
+    def _receive(self) -> bool:
+        data = self._socket.recv(65_536)
+        if data:
+            self._protocol.receive_data(data)
+        return bool(data)
+
+
+def test_a_client_that_answers_no_ping_is_told_by_the_close_code(tmp_path: Path) -> None:
+    with running_board(tmp_path, ping_seconds=0.3) as board, closing(Raw(board)) as silent:
+        with board.stream(channels=["events"]) as other:
+            silent.read_to_the_end()
+            other.send(action="ping")
+            assert other.next()["type"] == "pong"
+        assert silent.frames[0].opcode == Opcode.PING
+        assert silent.code == 4003
+        eventually(lambda: board.get("/v1/board")["listeners"] == 0)
+
+
+def test_a_client_that_has_gone_with_much_unread_is_let_go_too(tmp_path: Path) -> None:
+    with running_board(tmp_path, ping_seconds=1.0) as board, closing(Raw(board)) as gone:
+        gone.subscribe()
+        for _ in range(12):  # more than the system's buffers take
+            board.send(*(event(payload={"text": "x" * 20_000}) for _ in range(40)))
+        eventually(lambda: board.get("/v1/board")["listeners"] == 0)
 
 
 # -- states ---------------------------------------------------------------------------------------
