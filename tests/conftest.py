@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import threading
 from collections.abc import Iterator
 
@@ -10,6 +11,7 @@ import hypothesis
 import pytest
 
 import hiveloop
+from tests.support.environments import Ahead
 from tests.support.wait import eventually
 
 # The gate must say the same twice, so its examples are fixed; look for new ones with
@@ -20,6 +22,29 @@ hypothesis.settings.load_profile("gate")
 
 PATIENCE_SECONDS = 3.0
 """A thread that waits for something ends within milliseconds once told to."""
+
+_ahead = Ahead()
+
+
+def pytest_configure() -> None:
+    """Let programs under test be interrupted, also when the suite runs in the background.
+
+    A shell has what it puts there ignore SIGINT, and children inherit that; a handler they do not inherit.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, lambda number, frame: None)
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Begin with the environments that the selected tests will ask for."""
+    if not session.config.option.collectonly:
+        marks = (mark for item in session.items for mark in item.iter_markers("environment"))
+        _ahead.begin(list(dict.fromkeys(mark.args for mark in marks)))
+
+
+def pytest_sessionfinish() -> None:
+    """Leave no such work behind."""
+    _ahead.end()
 
 
 @pytest.fixture(autouse=True)

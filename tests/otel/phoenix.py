@@ -11,14 +11,14 @@ from typing import Any, Self
 
 import requests
 
-from tests.otel.environments import python_with
 from tests.otel.rotel import free_port
+from tests.support.environments import python_with
 from tests.support.program import end
 from tests.support.wait import eventually
 
-__all__ = ["Phoenix"]
+__all__ = ["ENVIRONMENT", "Phoenix"]
 
-RELEASE = "arize-phoenix==20.26.1"
+ENVIRONMENT = ("phoenix", "arize-phoenix==20.26.1")
 START_SECONDS = 90.0
 
 
@@ -30,7 +30,7 @@ class Phoenix:
     """
 
     def __init__(self) -> None:
-        python = python_with("phoenix", RELEASE)
+        python = python_with(*ENVIRONMENT)
         self._folder = tempfile.TemporaryDirectory(prefix="phoenix-")
         port = free_port()
         self.url = f"http://127.0.0.1:{port}"

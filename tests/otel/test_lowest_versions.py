@@ -8,9 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.otel.environments import ROOT, python_with
-
-pytestmark = pytest.mark.slow
+from tests.support.environments import ROOT, python_with
 
 OLDEST = {
     "opentelemetry-api": "1.39.0",
@@ -35,9 +33,13 @@ def _requirements() -> list[str]:
     return ["--editable", f"{ROOT}[console,otel-grpc]", *tools, *pins]
 
 
+ENVIRONMENT = ("otel-oldest", *_requirements())
+pytestmark = [pytest.mark.slow, pytest.mark.environment(*ENVIRONMENT)]
+
+
 @pytest.fixture(scope="module")
 def python() -> Path:
-    return python_with("otel-oldest", *_requirements())
+    return python_with(*ENVIRONMENT)
 
 
 def _left_out() -> list[str]:

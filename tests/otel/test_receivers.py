@@ -9,7 +9,7 @@ import pytest
 
 import hiveloop
 from hiveloop_otel import OTelTransport
-from tests.otel.phoenix import Phoenix
+from tests.otel.phoenix import ENVIRONMENT, Phoenix
 from tests.otel.rotel import Rotel
 from tests.support.otlp import OtlpSink
 from tests.support.wait import eventually
@@ -96,6 +96,7 @@ def phoenix() -> Iterator[Phoenix]:
 
 
 @pytest.mark.slow
+@pytest.mark.environment(*ENVIRONMENT)
 def test_phoenix_shows_agents_tools_models_tokens_and_sessions(phoenix: Phoenix) -> None:
     hb = hiveloop.init(transport=OTelTransport(endpoint=phoenix.url), environment="test")
     one_task(hb, "run-1")
