@@ -12,11 +12,16 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import NamedTuple
 
+import msgspec
+
+from hiveloop._shape import is_dict
+
 from .intake import read_events
-from .model import NewEvent
-from .otlp import Export, SpanData
+from .model import WORLDS, NewEvent
+from .otlp import Attributes, Export, SpanData
 from .span_events import AGENT_ID, DEEPEST, Node, Said, envelope_of, events_of, facts_of, registration
 
 __all__ = ["HOLD_SECONDS", "Step", "Traces"]
@@ -232,15 +237,62 @@ def _is_known(trace: _Trace, span: SpanData) -> bool:
 
 
 def _bare(span: SpanData) -> SpanData:
-    """Leave out what changes nothing of a span's facts, so that nothing of what was said is written down."""
-    facts = facts_of(span, content=False)
-    for name in span.attributes:
-        others = {key: value for key, value in span.attributes.items() if key != name}
-        less = span._replace(attributes=others)
-        if name != AGENT_ID and facts_of(less, content=False) == facts:
-            span = less
-    for number, event in enumerate(span.events):
-        events = (*span.events[:number], event._replace(attributes={}), *span.events[number + 1 :])
-        if facts_of(span._replace(events=events), content=False) == facts:
-            span = span._replace(events=events)
+    """Leave out what changes nothing of what is stored, so that nothing of what was said is written down."""
+    kept = _kept(span)
+    for number in (None, *range(len(span.events))):
+        told = span.attributes if number is None else span.events[number].attributes
+        span = _with(span, number, _less(told, partial(_keeps, kept, span, number)))
     return span
+
+
+def _kept(span: SpanData) -> object:
+    """Return what a span without previews comes to, whatever is around it."""
+    facts = facts_of(span, content=False)
+    if facts.own is None:
+        return facts, span.attributes.get(AGENT_ID)
+    # Which of the words of hiveloop's own spans are kept is known only once events are made of them.
+    alone = Export([span._replace(parent_id="")], 0, is_json=False)
+    step = Traces(previews=False).events_of(WORLDS[0], alone, span.end_ns // 1_000)
+    return facts._replace(own=None, notes=()), step.batches
+
+
+def _keeps(kept: object, span: SpanData, number: int | None, told: Attributes) -> bool:
+    return _kept(_with(span, number, told)) == kept
+
+
+def _with(span: SpanData, number: int | None, told: Attributes) -> SpanData:
+    """Return a span with other attributes, or one of its events with others."""
+    if number is None:
+        return span._replace(attributes=told)
+    event = span.events[number]._replace(attributes=told)
+    return span._replace(events=(*span.events[:number], event, *span.events[number + 1 :]))
+
+
+def _less(told: Attributes, keeps: Callable[[Attributes], bool]) -> Attributes:
+    """Leave out each attribute, or each part of one that is an object, without which the same is kept."""
+    for name, value in told.items():
+        fewer = _without(told, name)
+        if keeps(fewer):
+            told = fewer
+            continue
+        parts = _parts(value)
+        for part in parts:
+            less = _without(parts, part)
+            fewer = {**told, name: less}
+            if keeps(fewer):
+                told, parts = fewer, less
+    return told
+
+
+def _without(told: Attributes, name: str) -> Attributes:
+    return {key: value for key, value in told.items() if key != name}
+
+
+def _parts(value: object) -> Attributes:
+    """Return the object that a value is, or is the text of; an empty one for other values."""
+    if isinstance(value, str) and value.startswith("{"):
+        try:
+            value = msgspec.json.decode(value)
+        except (msgspec.DecodeError, RecursionError, UnicodeError):
+            return {}
+    return value if is_dict(value) else {}

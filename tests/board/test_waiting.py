@@ -10,9 +10,12 @@ import httpx
 import psycopg
 import pytest
 
+import hiveloop
 from hiveloop.board import traces
 from hiveloop.board.otlp import Export, read_export
 from hiveloop.board.store.protocol import Store, StoreError
+from hiveloop.payloads import tool_payload
+from hiveloop_otel import OTelTransport
 from tests.support.wait import eventually
 
 from .boards import Board, running_board
@@ -23,6 +26,8 @@ from .test_otlp import AGENT, CHAT, TOOL, request
 from .test_otlp import span as old_span
 
 __all__ = ["open_store", "postgres_server"]
+
+SAID = "secret words"
 
 
 def span(number: int, parent: int | None = None, **fields: Any) -> dict[str, Any]:
@@ -130,7 +135,7 @@ def test_what_could_not_be_stored_waits_again(tmp_path: Path) -> None:
 
 
 def test_what_was_said_is_not_written_down_when_the_operator_says_so(tmp_path: Path) -> None:
-    said = "secret words"
+    said = SAID
     told = {
         **CHAT,
         "gen_ai.usage.input_tokens": "7",
@@ -151,6 +156,43 @@ def test_what_was_said_is_not_written_down_when_the_operator_says_so(tmp_path: P
         assert (call["model"], call["tokens_in"]) == ("gpt-4o", 7)
         kept = b"".join(path.read_bytes() for path in tmp_path.glob("board.db*"))
         assert said.encode() not in kept
+
+
+def report_content(endpoint: str, key: str) -> hiveloop.Task:
+    """Say things in every place that hiveloop's own spans have; the task goes on."""
+    said = {"q": SAID}
+    transport = OTelTransport(
+        endpoint=endpoint, headers={"Authorization": f"Bearer {key}"}, capture_content=True
+    )
+    agent = hiveloop.init(transport=transport, flush_interval=0.05).agent("own")
+    task = agent.start_task("story-1")
+    with task.activate():
+        with agent.track_context("think") as action:
+            task.llm_call("draft", "gpt-4o", tokens_in=7, prompt_preview=SAID, response_preview=SAID)
+            task.event("custom", {"kind": "mine", "summary": "noted", "data": {"result": SAID, "kept": 1}})
+            action.set_payload({"output_preview": SAID, "args": said, "data": {"result": SAID, "kept": 2}})
+        with agent.track_context("search") as action:
+            action.set_payload(tool_payload(args=said, result=SAID, success=True))
+    assert hiveloop.flush(10)
+    return task
+
+
+def test_nothing_that_was_said_in_spans_of_hiveloops_own_is_written_down_either(tmp_path: Path) -> None:
+    with running_board(tmp_path, previews=False) as board:
+        task = report_content(board.endpoint, board.keys["live"])
+        rows = rows_of(board.store, "SELECT span FROM waiting_spans")
+        assert len(rows) == 3
+        assert [row["span"] for row in rows if SAID in row["span"]] == []
+        task.complete()
+        hiveloop.shutdown(10)
+        told = {event["event_id"]: event["payload"] for event in board.get("/v1/events")["data"]}
+        payloads = list(told.values())
+        assert {"summary": "noted", "data": {"kept": 1}, "kind": "mine"} in payloads
+        assert {"action_name": "think", "data": {"kept": 2}} in payloads
+        assert {"action_name": "search", "success": True} in payloads
+        assert sum(payload.get("kind") == "llm_call" for payload in payloads) == 1
+        kept = b"".join(path.read_bytes() for path in tmp_path.glob("board.db*"))
+        assert SAID.encode() not in kept
 
 
 def test_a_span_that_was_written_down_bare_tells_the_same(tmp_path: Path) -> None:
