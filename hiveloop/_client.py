@@ -402,9 +402,14 @@ def _transports(config: Config, chosen: Transports | None) -> list[Transport]:
             "hiveloop: no connection to %s under pytest; pass transport= to ask for one", config.endpoint
         )
         return []
+    return [native_transport(config)]
+
+
+def native_transport(config: Config) -> Transport:
+    """Return what sends to the configured HiveBoard."""
     from .transports.http import HttpTransport
 
-    native = HttpTransport(
+    return HttpTransport(
         config.api_key,
         config.endpoint,
         timeout=config.timeout,
@@ -412,7 +417,6 @@ def _transports(config: Config, chosen: Transports | None) -> list[Transport]:
         ca_file=config.ca_file,
         compression=config.compression,
     )
-    return [native]
 
 
 def _may_connect(config: Config) -> bool:

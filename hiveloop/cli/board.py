@@ -50,6 +50,12 @@ def add_to(add_command: Callable[..., argparse.ArgumentParser]) -> None:
     parser.add_argument(
         "--once", action="store_true", help="stop when the program after -- has ended, with its exit code"
     )
+    _add_keeping(parser)
+    _add_sharing(parser)
+    parser.set_defaults(run=run, command=[])
+
+
+def _add_keeping(parser: argparse.ArgumentParser) -> None:
     keep = parser.add_argument_group("what is kept")
     keep.add_argument(
         "--data",
@@ -77,6 +83,9 @@ def add_to(add_command: Callable[..., argparse.ArgumentParser]) -> None:
         "--no-previews", action="store_true", help="keep nothing of what was said to and by models and tools"
     )
     keep.add_argument("--yes", action="store_true", help="wipe without asking")
+
+
+def _add_sharing(parser: argparse.ArgumentParser) -> None:
     others = parser.add_argument_group("other machines")
     others.add_argument("--host", default="127.0.0.1", metavar="ADDRESS", help="listen there (127.0.0.1)")
     others.add_argument(
@@ -96,7 +105,6 @@ def add_to(add_command: Callable[..., argparse.ArgumentParser]) -> None:
         metavar="NAME",
         help="another name under which the board is reached; may be repeated",
     )
-    parser.set_defaults(run=run, command=[])
 
 
 def run(arguments: argparse.Namespace) -> int:

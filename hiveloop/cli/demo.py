@@ -12,13 +12,14 @@ from typing import TextIO
 
 import hiveloop
 from hiveloop import HiveLoopConfigError, Transport
+from hiveloop._client import native_transport
 from hiveloop._config import resolve
 from hiveloop.demo.fleet import Fleet, Plan
 from hiveloop.demo.tally import TallyTransport
 from hiveloop.demo.work import Pace
 from hiveloop.demo.worker import Office
 from hiveloop.demo.workspace import Workspace
-from hiveloop.transports import ConsoleTransport, HttpTransport, JsonlTransport
+from hiveloop.transports import ConsoleTransport, JsonlTransport
 
 from ._closing import closing, opening, undelivered
 from ._demo_board import has_board, on_a_board
@@ -77,19 +78,27 @@ def add_to(add_command: Callable[..., argparse.ArgumentParser]) -> None:
         metavar="N",
         help="take in at most N documents (25)",
     )
-    time_group = parser.add_argument_group("how long")
-    time_group.add_argument(
+    _add_length(parser)
+    _add_destinations(parser)
+    _add_display(parser)
+    parser.set_defaults(run=run)
+
+
+def _add_length(parser: argparse.ArgumentParser) -> None:
+    length = parser.add_argument_group("how long")
+    length.add_argument(
         "--rounds", type=whole_number(1, 1_000_000), metavar="N", help="walk through the folder N times (2)"
     )
-    time_group.add_argument(
+    length.add_argument(
         "--seconds",
         type=number(0.1, 1e7),
         metavar="N",
         help="look for changes again and again for N seconds",
     )
-    time_group.add_argument(
-        "--fast", action="store_true", help="do not wait as a real model and a person would"
-    )
+    length.add_argument("--fast", action="store_true", help="do not wait as a real model and a person would")
+
+
+def _add_destinations(parser: argparse.ArgumentParser) -> None:
     server = parser.add_argument_group("send it somewhere, too")
     server.add_argument("--endpoint", metavar="URL", help="address of the server")
     server.add_argument("--api-key", metavar="KEY", help="key that may ingest, hb_live_... or hb_test_...")
@@ -101,6 +110,9 @@ def add_to(add_command: Callable[..., argparse.ArgumentParser]) -> None:
         help="export it to an OpenTelemetry receiver, too, such as http://localhost:4318; without URL to the"
         " one that the OTEL_* variables name",
     )
+
+
+def _add_display(parser: argparse.ArgumentParser) -> None:
     show = parser.add_argument_group("what you see")
     show.add_argument(
         "--board",
@@ -121,7 +133,6 @@ def add_to(add_command: Callable[..., argparse.ArgumentParser]) -> None:
         metavar="P",
         help="let the model refuse this share of calls, 0 to 1 (0)",
     )
-    parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -254,14 +265,7 @@ def _server(arguments: argparse.Namespace) -> Transport:
     settings = resolve({"endpoint": arguments.endpoint, "api_key": arguments.api_key})
     if settings.api_key is None:
         raise _UsageError("--endpoint needs a key as well: set HIVELOOP_API_KEY, or give --api-key")
-    return HttpTransport(
-        settings.api_key,
-        settings.endpoint,
-        timeout=settings.timeout,
-        headers=settings.headers,
-        ca_file=settings.ca_file,
-        compression=settings.compression,
-    )
+    return native_transport(settings)
 
 
 def _receiver(url: str) -> Transport:
