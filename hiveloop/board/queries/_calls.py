@@ -13,7 +13,16 @@ from ._sql import Where, dollars
 from ._values import ratio
 from .params import Params, Window
 
-__all__ = ["CALL_SUMS", "CALL_USED", "Source", "Spent", "call_filter", "cost_source", "source_of"]
+__all__ = [
+    "CALL_SUMS",
+    "CALL_USED",
+    "WORK_USED",
+    "Source",
+    "Spent",
+    "call_filter",
+    "cost_source",
+    "source_of",
+]
 
 _MOST_SINGLE = 8_000
 """Calls that are summed one by one; more are summed by the hour."""
@@ -36,8 +45,9 @@ CALL_SUMS = ", ".join(
     ]
 )
 """Measures from rows of calls."""
-_WORK_USED = ("llm_calls", *_SINGLE_USED, "unpriced")
-_WORK_SUMS = ", ".join(["SUM(llm_calls) AS calls", *(f"SUM({name}) AS {name}" for name in _WORK_USED[1:])])
+WORK_USED = ("llm_calls", *_SINGLE_USED, "unpriced")
+"""What rows of all work tell of calls."""
+_WORK_SUMS = ", ".join(["SUM(llm_calls) AS calls", *(f"SUM({name}) AS {name}" for name in WORK_USED[1:])])
 """The same from rows of all work, which are far fewer, but tell no models and no names."""
 
 
@@ -77,7 +87,7 @@ class Source(NamedTuple):
         """The rows, what to select of them, and the columns behind that."""
         if self.stem:
             rows = hourly_rows(db, self.stem, self.where, self.params, self.window, longest_us)
-            return (rows, _WORK_SUMS, _WORK_USED) if self.stem == "roll" else (rows, CALL_SUMS, CALL_USED)
+            return (rows, _WORK_SUMS, WORK_USED) if self.stem == "roll" else (rows, CALL_SUMS, CALL_USED)
         return Rows("ts_us", self.where, [("events", None, None)]), _SINGLE_SUMS, _SINGLE_USED
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from hiveloop.board.store.protocol import Reader
 
-from ._calls import Source, Spent, call_filter, cost_source, source_of
+from ._calls import WORK_USED, Source, Spent, call_filter, cost_source, source_of
 from ._clock import HOUR, iso
 from ._rollups import measures
 from ._sql import Where, dollars, page
@@ -17,16 +17,7 @@ __all__ = ["calls", "cost", "llm_calls", "timeseries"]
 
 _GROUPS = {"model": "model", "agent": "agent_id", "task_type": "task_type", "project": "project"}
 _PER_TASK = ("agent_id", "task_type", "project")
-_WORK = (
-    "tasks_completed",
-    "tasks_failed",
-    "llm_calls",
-    "tokens_in",
-    "tokens_out",
-    "cost_nano",
-    "est_nano",
-    "unpriced",
-)
+_WORK = ("tasks_completed", "tasks_failed", *WORK_USED)
 
 
 def cost(db: Reader, world: str, params: Params) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from typing import Any
 
 from hiveloop.board.store.protocol import Reader
 
-from ._calls import Spent, source_of
+from ._calls import WORK_USED, Spent, source_of
 from ._clock import HOUR, iso
 from ._rollups import aligned, measures, place
 from ._sql import Where, dollars
@@ -29,12 +29,7 @@ _NAMES = (
     "escalations",
     "approvals",
     "events",
-    "llm_calls",
-    "tokens_in",
-    "tokens_out",
-    "cost_nano",
-    "est_nano",
-    "unpriced",
+    *WORK_USED,
 )
 
 
