@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from hiveloop.events import AgentInfo
 
 __all__ = [
+    "DIALECTS",
     "captures_content",
     "check_choice",
     "check_flag",
@@ -28,8 +29,11 @@ __all__ = [
     "check_type",
     "resource_of",
     "sampler_of",
+    "shape_of_calls",
 ]
 
+DIALECTS = tuple(names.DIALECTS)
+_LLM_CALLS = ("both", "event", "span")
 _CAPTURE = "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT"
 _CAPTURING = frozenset(("true", "1", "span_only", "event_only", "span_and_event"))
 
@@ -104,6 +108,18 @@ def captures_content(argument: bool | None) -> bool:
     return os.environ.get(_CAPTURE, "").strip().lower() in _CAPTURING
 
 
+def shape_of_calls(argument: str | None) -> str:
+    """Return what calls of models become: the argument, else by ``HIVELOOP_OTEL_LLM_CALLS``, else "both".
+
+    Raises:
+        HiveLoopConfigError: it is none of the three.
+    """
+    wanted = os.environ.get("HIVELOOP_OTEL_LLM_CALLS")
+    if argument is None and wanted:
+        return check_choice("llm_calls", wanted, _LLM_CALLS, "HIVELOOP_OTEL_LLM_CALLS")
+    return check_choice("llm_calls", argument or "both", _LLM_CALLS)
+
+
 def resource_of(
     service_name: str | None, service_version: str | None, resource: Resource | Mapping[str, object] | None
 ) -> Resource:
@@ -171,7 +187,3 @@ def _ratio(text: str) -> float:
         return ratio
     notice("OTEL_TRACES_SAMPLER_ARG", "hiveloop: OTEL_TRACES_SAMPLER_ARG=%s is no ratio; ignored", text)
     return 1.0
-
-
-LLM_CALLS = ("both", "event", "span")
-DIALECTS = tuple(names.DIALECTS)

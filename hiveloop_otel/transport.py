@@ -31,13 +31,13 @@ from ._content import MappingOptions
 from ._environment import sdk_disabled
 from ._options import (
     DIALECTS,
-    LLM_CALLS,
     captures_content,
     check_choice,
     check_flag,
     check_names,
     resource_of,
     sampler_of,
+    shape_of_calls,
     with_stage,
 )
 from ._scopes import Scopes
@@ -156,8 +156,6 @@ class OTelTransport(Transport):
         pending: str | None = None,
         copy_baggage: Sequence[str] = (),
     ) -> None:
-        if llm_calls is None and (wanted := os.environ.get("HIVELOOP_OTEL_LLM_CALLS")):
-            llm_calls = check_choice("llm_calls", wanted, LLM_CALLS, "HIVELOOP_OTEL_LLM_CALLS")
         mapping = MappingOptions(
             check_choice("dialect", dialect, DIALECTS),
             captures_content(capture_content),
@@ -167,7 +165,7 @@ class OTelTransport(Transport):
         self._choices = Choices(
             mapping=mapping,
             limits=Limits.from_env(os.environ),
-            llm_calls=check_choice("llm_calls", llm_calls or "both", LLM_CALLS),
+            llm_calls=shape_of_calls(llm_calls),
             narrative=check_choice("narrative", narrative, ("both", "events", "logs")),
             plan_steps=check_choice("plan_steps", plan_steps, ("events", "span")),
             pending=None if pending is None else check_choice("pending", pending, ("log", "logfire")),
