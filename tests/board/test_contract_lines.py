@@ -27,7 +27,7 @@ from tests.support.wait import eventually
 from .boards import Board, event, running_board
 from .test_contract_api import has
 from .test_contract_ingest import ALL_GETS
-from .test_intake import anything
+from .test_intake import SEVERITIES, anything
 from .test_intake import events as odd_events
 from .test_otlp import AGENT, CHAT, request, span
 
@@ -98,21 +98,7 @@ def test_each_of_the_thirteen_types_is_taken(board: Board) -> None:
 
 @pytest.mark.parametrize(
     ("fields", "severity"),
-    [
-        ({"event_type": "heartbeat"}, "debug"),
-        ({"event_type": "task_failed"}, "error"),
-        ({"event_type": "action_failed"}, "error"),
-        ({"event_type": "retry_started"}, "warn"),
-        ({"event_type": "escalated"}, "warn"),
-        ({"event_type": "task_started"}, "info"),
-        ({"severity": "warn"}, "warn"),
-        ({"severity": "LOUD"}, "info"),
-        ({"payload": {"kind": "queue_snapshot"}}, "debug"),
-        ({"payload": {"kind": "todo", "data": {"action": "failed"}}}, "warn"),
-        ({"payload": {"kind": "plan_step", "data": {"action": "failed"}}}, "error"),
-        ({"payload": {"kind": "issue", "data": {"severity": "critical"}}}, "error"),
-        ({"payload": {"kind": "issue", "data": {"severity": "medium"}}}, "warn"),
-    ],
+    [*SEVERITIES, ({"severity": "warn"}, "warn"), ({"severity": "LOUD"}, "info")],
 )
 def test_severities_that_nobody_said(board: Board, fields: dict[str, Any], severity: str) -> None:
     sent = (

@@ -17,6 +17,20 @@ from hiveloop.board.model import NewEvent
 
 NOW_US = 1_790_000_000_000_000
 STAMP = "2026-09-20T12:00:00.250Z"
+SEVERITIES: list[tuple[dict[str, Any], str]] = [
+    ({"event_type": "heartbeat"}, "debug"),
+    ({"event_type": "task_failed"}, "error"),
+    ({"event_type": "action_failed"}, "error"),
+    ({"event_type": "retry_started"}, "warn"),
+    ({"event_type": "escalated"}, "warn"),
+    ({"event_type": "task_started"}, "info"),
+    ({"payload": {"kind": "queue_snapshot"}}, "debug"),
+    ({"payload": {"kind": "issue", "data": {"severity": "critical"}}}, "error"),
+    ({"payload": {"kind": "issue", "data": {"severity": "medium"}}}, "warn"),
+    ({"payload": {"kind": "plan_step", "data": {"action": "failed"}}}, "error"),
+    ({"payload": {"kind": "todo", "data": {"action": "failed"}}}, "warn"),
+]
+"""Fields of events that do not say how severe they are, and what they are taken for."""
 
 
 def event(**fields: Any) -> dict[str, Any]:
@@ -180,21 +194,11 @@ def test_a_time_far_ahead_is_that_of_arrival() -> None:
 @pytest.mark.parametrize(
     ("fields", "severity"),
     [
-        ({"event_type": "heartbeat"}, "debug"),
-        ({"event_type": "task_failed"}, "error"),
-        ({"event_type": "action_failed"}, "error"),
-        ({"event_type": "retry_started"}, "warn"),
-        ({"event_type": "escalated"}, "warn"),
-        ({"event_type": "task_started"}, "info"),
+        *SEVERITIES,
         ({"severity": "loud"}, "info"),
         ({"severity": "WARNING"}, "warn"),
         ({"severity": 7}, "info"),
-        ({"payload": {"kind": "queue_snapshot"}}, "debug"),
-        ({"payload": {"kind": "issue", "data": {"severity": "critical"}}}, "error"),
-        ({"payload": {"kind": "issue", "data": {"severity": "medium"}}}, "warn"),
         ({"payload": {"kind": "issue", "data": {"severity": []}}}, "info"),
-        ({"payload": {"kind": "plan_step", "data": {"action": "failed"}}}, "error"),
-        ({"payload": {"kind": "todo", "data": {"action": "failed"}}}, "warn"),
     ],
 )
 def test_severities(fields: dict[str, Any], severity: str) -> None:

@@ -233,7 +233,7 @@ def test_events_made_by_hand_without_data() -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "data", "attributes"),
+    ("kind", "data", "differing"),
     [
         (
             "learning",
@@ -244,13 +244,7 @@ def test_events_made_by_hand_without_data() -> None:
                 "correction_applied": True,
                 "turn_number": 2,
             },
-            {
-                "trigger": "r",
-                "category": "c",
-                "description": "d",
-                "correction_applied": True,
-                "turn_number": 2,
-            },
+            {},
         ),
         (
             "context_compaction",
@@ -263,15 +257,7 @@ def test_events_made_by_hand_without_data() -> None:
                 "turn_number": 7,
                 "messages_removed": 3,
             },
-            {
-                "tokens_before": 100,
-                "tokens_after": 40,
-                "tokens_removed": 60,
-                "compression_ratio": 0.4,
-                "method": "summary",
-                "turn_number": 7,
-                "messages_removed": 3,
-            },
+            {},
         ),
         (
             "runtime",
@@ -282,29 +268,17 @@ def test_events_made_by_hand_without_data() -> None:
                 "reason": "r",
                 "config": {"t": 1},
             },
-            {
-                "event": "model_switched",
-                "from_model": "a",
-                "to_model": "b",
-                "reason": "r",
-                "config": '{"t":1}',
-            },
+            {"config": '{"t":1}'},
         ),
         (
             "memory_op",
             {"operation": "search", "store": "vector_db", "result_count": 3, "latency_ms": 250},
-            {"operation": "search", "store": "vector_db", "result_count": 3, "latency": 0.25},
+            {"latency_ms": None, "latency": 0.25},
         ),
         (
             "config_snapshot",
             {"model": "m", "temperature": 0, "tools": ["a", "b"], "system_prompt_hash": "ff", "max_turns": 9},
-            {
-                "model": "m",
-                "temperature": 0.0,
-                "tools": ["a", "b"],
-                "system_prompt_hash": "ff",
-                "max_turns": 9,
-            },
+            {"temperature": 0.0},
         ),
         (
             "anomaly",
@@ -316,14 +290,7 @@ def test_events_made_by_hand_without_data() -> None:
                 "turn_number": 4,
                 "message": "m",
             },
-            {
-                "detector": "cycle",
-                "tool_name": "t",
-                "args_hash": "h",
-                "cycle_length": 3,
-                "turn_number": 4,
-                "message": "m",
-            },
+            {},
         ),
         (
             "prompt_composition",
@@ -336,15 +303,7 @@ def test_events_made_by_hand_without_data() -> None:
                 "bloat_warning": "system is 67% of prompt",
                 "turn_number": 1,
             },
-            {
-                "system_prompt_tokens": 100,
-                "history_tokens": 50,
-                "context_utilization_pct": 12.0,
-                "system_pct": 66.7,
-                "largest_component": "system",
-                "bloat_warning": "system is 67% of prompt",
-                "turn_number": 1,
-            },
+            {"history_tokens": 50, "context_utilization_pct": 12.0},
         ),
         (
             "state_mutation",
@@ -355,22 +314,20 @@ def test_events_made_by_hand_without_data() -> None:
                 "state_size": 5,
                 "changes": {"a": {"action": "added"}},
             },
-            {
-                "mutation_number": 1,
-                "turn_number": 2,
-                "keys_changed": ["a"],
-                "state_size": 5,
-                "changes": '{"a":{"action":"added"}}',
-            },
+            {"changes": '{"a":{"action":"added"}}'},
         ),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_a_kind_of_the_guide(kind: str, data: dict[str, Any], attributes: dict[str, Any]) -> None:
+def test_a_kind_of_the_guide(kind: str, data: dict[str, Any], differing: dict[str, Any]) -> None:
+    """Members become attributes as they are, but for those that differ; None for one that is not sent."""
+    expected = {
+        f"hiveloop.{kind}.{key}": value for key, value in {**data, **differing}.items() if value is not None
+    }
     sent = of_kind(kind, data)
-    assert sent == {f"hiveloop.{kind}.{key}": value for key, value in attributes.items()}
+    assert sent == expected
     assert {key: type(value) for key, value in sent.items()} == {
-        f"hiveloop.{kind}.{key}": type(value) for key, value in attributes.items()
+        key: type(value) for key, value in expected.items()
     }
 
 

@@ -17,6 +17,7 @@ from hiveloop import Action, Agent, Event, HiveBoard, Task
 from hiveloop.contrib.log_handler import HiveBoardLogHandler
 from hiveloop.transports import MemoryTransport
 from tests.unit.hostile import CORPUS
+from tests.unit.sensors import ENGINE
 
 SLOWEST_SECONDS = 2.0
 """Most time one call may take; a fraction of what a value that blocks would take."""
@@ -25,26 +26,6 @@ Sensor = tuple[Any, str]
 """Where a sensor is found, and its name."""
 Call = tuple[Sensor, dict[str, Any]]
 
-# Public to the engine, not to users: they take what the engine made.
-ENGINE: dict[Any, set[str]] = {
-    Agent: {
-        *(
-            "activated",
-            "beat",
-            "deactivated",
-            "describe",
-            "emit",
-            "forget_oldest",
-            "log_debug",
-            "scope_entered",
-        ),
-        *("register", "route", "scope_json", "scope_started", "stopped"),
-    },
-    Task: {"describe", "info", "scope_json", "start"},
-    Action: {"begin_apart", "describe", "end", "scope_json"},
-    HiveBoard: {"divert", "renew", "retire"},
-    hiveloop: {"init"},
-}
 # No sensors, but just as harmless: they are tried with hostile values below, one by one.
 LIFECYCLE: dict[Any, set[str]] = {
     HiveBoard: {"flush", "get_agent", "shutdown", "stats"},
