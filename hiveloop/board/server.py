@@ -26,6 +26,9 @@ __all__ = ["BoardServer", "PortTakenError", "endpoint_of", "listen"]
 FIRST_PORT = 8787
 _PORTS = 50
 _GRACE_SECONDS = 1
+_TICK_SECONDS = 0.1
+_PARTING_SECONDS = 0.01
+"""Within them a connection that its client has just closed is no longer counted."""
 _BACKLOG = 2_048
 PING_SECONDS = 20.0
 """Between pings to the clients of the stream, and until they must have answered."""
@@ -94,15 +97,42 @@ class _Socket(WebSocketsSansIOProtocol):
 
 
 class _Server(uvicorn.Server):
-    """Says when it answers, and ends on the usual signals, whatever else they mean for the process."""
+    """Says when it answers, and ends at once on the usual signals, whatever they mean to the process."""
 
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
         self.answers = asyncio.Event()
+        self._told = asyncio.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        self._loop = asyncio.get_running_loop()
         await super().startup(sockets)
         self.answers.set()
+
+    async def main_loop(self) -> None:
+        ticks = 0
+        while not await self.on_tick(ticks):
+            ticks += 1
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_TICK_SECONDS):
+                    await self._told.wait()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        for listening in (*self.servers, *(sockets or ())):
+            listening.close()
+        await asyncio.sleep(_PARTING_SECONDS)
+        if self.server_state.connections or self.server_state.tasks:
+            await super().shutdown(sockets)  # leaves answers that are on their way some time
+        else:
+            await self.lifespan.shutdown()
+
+    def end(self) -> None:
+        """Have it end; any thread, and the handler of a signal."""
+        self.should_exit = True
+        if self._loop is not None:
+            with contextlib.suppress(RuntimeError):  # it has ended
+                self._loop.call_soon_threadsafe(self._told.set)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None]:
@@ -112,6 +142,7 @@ class _Server(uvicorn.Server):
 
         def end(number: int, frame: FrameType | None) -> None:
             self.handle_exit(number, frame)
+            self.end()
 
         before = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
         try:
@@ -184,7 +215,7 @@ class BoardServer:
 
     def stop(self) -> None:
         """Have the server end; any thread."""
-        self._server.should_exit = True
+        self._server.end()
 
     # -- on a thread --------------------------------------------------------------------------
 

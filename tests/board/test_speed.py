@@ -29,6 +29,18 @@ def test_an_answer_does_not_wait_for_acknowledgements(tmp_path: Path) -> None:
         assert _seconds(board) < 0.03
 
 
+def test_a_board_to_which_nobody_is_connected_ends_at_once(tmp_path: Path) -> None:
+    """Left to itself uvicorn looks ten times a second whether it should end, and then pauses for as long."""
+
+    def ending(number: int) -> float:
+        with running_board(tmp_path / str(number)) as board:
+            assert board.get("/v1/environments")
+            begin = time.perf_counter()
+        return time.perf_counter() - begin
+
+    assert min(ending(number) for number in range(8)) < 0.08
+
+
 def test_the_benchmark_asks_every_address_that_reads_the_store() -> None:
     asked = [question.path for question in questions("task", "event", 0)]
     for route in routes:
