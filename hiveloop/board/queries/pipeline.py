@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
 
 from hiveloop.board.store.inputs import SHOWN
 from hiveloop.board.store.protocol import Reader
@@ -13,20 +13,49 @@ from ._sql import Where
 from ._values import dicts, number, object_of, text, whole
 from .params import NotFoundError, Params
 
-__all__ = ["agent_pipeline", "pipeline", "severity_rank"]
+__all__ = ["MOST", "agent_pipeline", "pipeline", "severity_rank"]
 
-_MOST = 1_000
-"""Rows of one list."""
+MOST = 1_000
+"""Rows of one list, the most urgent; how many there are besides is told."""
 _CLOSED_SHOWN = 20
 _SEVERITIES = {"critical": 0, "high": 1, "medium": 2, "low": 3}
+_OTHER_SEVERITY = 4
 _PRIORITIES = {"critical": 0, "urgent": 0, "high": 1, "medium": 2, "normal": 2, "low": 3}
+_OTHER_PRIORITY = 2
 _OLDEST_AGE = 10_000 * 86_400
 """Seconds; what a sender calls older is not believed."""
 
 
 def severity_rank(severity: object) -> int:
     """Return the place of a severity, the worst first; unknown ones come last."""
-    return _SEVERITIES.get(str(severity).lower(), 4)
+    return _SEVERITIES.get(str(severity).lower(), _OTHER_SEVERITY)
+
+
+class _Listed(NamedTuple):
+    """A list.
+
+    Attributes:
+        rows: the most urgent.
+        counts: how many there are of each agent, shown or not.
+    """
+
+    rows: list[dict[str, Any]]
+    counts: dict[str, int]
+
+    @property
+    def total(self) -> int:
+        """How many there are."""
+        return sum(self.counts.values())
+
+    @classmethod
+    def of(cls, rows: list[dict[str, Any]]) -> _Listed:
+        """Return the first of all rows."""
+        return cls(rows[:MOST], _counted(rows))
+
+
+def _more(lists: Mapping[str, _Listed]) -> dict[str, int]:
+    """How many rows each list leaves out."""
+    return {name: listed.total - len(listed.rows) for name, listed in lists.items()}
 
 
 def agent_pipeline(db: Reader, world: str, agent_id: str, params: Params) -> dict[str, Any]:
@@ -36,15 +65,18 @@ def agent_pipeline(db: Reader, world: str, agent_id: str, params: Params) -> dic
         raise NotFoundError("agent", agent_id)
     where = Where(world).equal(agent_id=agent_id)
     queues = _queues(db, where, params.now_us)
-    issues = _issues(db, where)
+    lists = {
+        "todos": _todos(db, where, params.now_us),
+        "scheduled": _Listed.of(_scheduled(db, where, params.now_us)),
+        "issues": _issues(db, where),
+        "approvals": _approvals(db, where, params.now_us),
+    }
     return {
         "agent_id": agent_id,
         "queue": queues[0] if queues else _no_queue(),
-        "todos": _todos(db, where, params.now_us),
-        "scheduled": _scheduled(db, where, params.now_us),
-        "issues": issues,
-        "closed_issues": _issues(db, where, closed=True),
-        "approvals": _approvals(db, where, params.now_us),
+        **{name: listed.rows for name, listed in lists.items()},
+        "closed_issues": _closed_issues(db, where),
+        "more": _more(lists),
     }
 
 
@@ -52,20 +84,22 @@ def pipeline(db: Reader, world: str, params: Params) -> dict[str, Any]:
     """Return what waits across the fleet: lists, totals, and counts for each agent."""
     where = Where(world).equal(agent_id=params.text("agent_id"))
     _of_place(where, world, params)
+    queues = _queues(db, where, params.now_us)
+    jobs = _scheduled(db, where, params.now_us)
     lists = {
         "approvals": _approvals(db, where, params.now_us),
         "issues": _issues(db, where),
         "todos": _todos(db, where, params.now_us),
-        "queues": _queues(db, where, params.now_us),
-        "scheduled": _scheduled(db, where, params.now_us),
+        "queues": _Listed.of(queues),
+        "scheduled": _Listed.of(jobs),
     }
     rows = db.rows(f"SELECT agent_id, agent_type FROM agents WHERE {where} ORDER BY agent_id", where.args)
-    agents = _by_agent(rows, lists)
     return {
-        **_totals(lists),
-        "agents": agents,
-        **lists,
-        "closed_issues": _issues(db, where, closed=True),
+        **_totals(lists, queues, jobs),
+        "agents": _by_agent(rows, lists, queues),
+        **{name: listed.rows for name, listed in lists.items()},
+        "closed_issues": _closed_issues(db, where),
+        "more": _more(lists),
     }
 
 
@@ -79,18 +113,20 @@ def _of_place(where: Where, world: str, params: Params) -> None:
         where.also(f"agent_id IN (SELECT agent_id FROM roll_1d WHERE {inner})", *inner.args)
 
 
-def _totals(lists: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
+def _totals(
+    lists: Mapping[str, _Listed], queues: Iterable[dict[str, Any]], jobs: Iterable[dict[str, Any]]
+) -> dict[str, Any]:
     """Counts under the names of the API, and under those that an older page reads."""
-    depth = sum(queue["depth"] for queue in lists["queues"])
-    issues, todos = len(lists["issues"]), len(lists["todos"])
-    scheduled, approvals = len(lists["scheduled"]), len(lists["approvals"])
+    depth = sum(queue["depth"] for queue in queues)
+    issues, todos = lists["issues"].total, lists["todos"].total
+    scheduled, approvals = lists["scheduled"].total, lists["approvals"].total
     totals = {
         "queue_depth": depth,
         "active_issues": issues,
         "active_todos": todos,
         "scheduled_count": scheduled,
         "pending_approvals": approvals,
-        "overdue_count": sum(job["overdue"] for job in lists["scheduled"]),
+        "overdue_count": sum(job["overdue"] for job in jobs),
     }
     return {
         "totals": totals,
@@ -102,16 +138,17 @@ def _totals(lists: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
     }
 
 
-def _by_agent(rows: list[dict[str, Any]], lists: dict[str, list[dict[str, Any]]]) -> list[dict[str, Any]]:
-    counts = {name: _counted(items) for name, items in lists.items()}
-    queues = {queue["agent_id"]: queue for queue in lists["queues"]}
+def _by_agent(
+    rows: list[dict[str, Any]], lists: Mapping[str, _Listed], queues: Iterable[dict[str, Any]]
+) -> list[dict[str, Any]]:
+    queue_of = {queue["agent_id"]: queue for queue in queues}
     agents: list[dict[str, Any]] = []
     for row in rows:
         agent_id = row["agent_id"]
-        found = {name: count.get(agent_id, 0) for name, count in counts.items()}
+        found = {name: listed.counts.get(agent_id, 0) for name, listed in lists.items()}
         if not any(found.values()):
             continue
-        queue = queues.get(agent_id, _no_queue())
+        queue = queue_of.get(agent_id, _no_queue())
         agents.append(
             {
                 "agent_id": agent_id,
@@ -140,10 +177,26 @@ def _counted(items: Iterable[dict[str, Any]]) -> dict[str, int]:
 # -- lists ------------------------------------------------------------------------------------
 
 
-def _approvals(db: Reader, where: Where, now_us: int) -> list[dict[str, Any]]:
+def _open(db: Reader, table: str, where: Where, order: str) -> tuple[list[dict[str, Any]], dict[str, int]]:
+    """Return the first open rows of a table, and how many there are of each agent."""
+    where = where.copy().also("is_open = 1")
+    rows = db.rows(f"SELECT * FROM {table} WHERE {where} ORDER BY {order} LIMIT ?", [*where.args, MOST])
+    if len(rows) < MOST:
+        return rows, _counted(rows)
+    sql = f"SELECT agent_id, COUNT(*) AS n FROM {table} WHERE {where} GROUP BY agent_id"
+    return rows, {str(row["agent_id"]): int(row["n"] or 0) for row in db.rows(sql, where.args)}
+
+
+def _rank(column: str, ranks: Mapping[str, int], other: int) -> str:
+    """Return the place of a word in an order of words, in SQL."""
+    cases = " ".join(f"WHEN '{word}' THEN {rank}" for word, rank in ranks.items())
+    return f"CASE LOWER({column}) {cases} ELSE {other} END"
+
+
+def _approvals(db: Reader, where: Where, now_us: int) -> _Listed:
     """Requests that nobody has decided, the oldest first."""
-    sql = f"SELECT * FROM approvals WHERE {where} AND is_open = 1 ORDER BY at_us, event_id LIMIT ?"
-    return [_approval(row, now_us) for row in db.rows(sql, [*where.args, _MOST])]
+    rows, counts = _open(db, "approvals", where, "at_us, event_id")
+    return _Listed([_approval(row, now_us) for row in rows], counts)
 
 
 def _approval(row: dict[str, Any], now_us: int) -> dict[str, Any]:
@@ -163,13 +216,20 @@ def _approval(row: dict[str, Any], now_us: int) -> dict[str, Any]:
     }
 
 
-def _issues(db: Reader, where: Where, *, closed: bool = False) -> list[dict[str, Any]]:
-    """Issues, the worst first and of equal ones the latest; or those that were closed last."""
-    state = "is_open = 0" if closed else "is_open = 1"
-    sql = f"SELECT * FROM issues WHERE {where} AND {state} ORDER BY last_us DESC, issue_key LIMIT ?"
-    rows = db.rows(sql, [*where.args, _CLOSED_SHOWN if closed else _MOST])
-    shown = [_issue(row) for row in rows]
-    return shown if closed else sorted(shown, key=lambda issue: severity_rank(issue["severity"]))
+_WORST = _rank("severity", _SEVERITIES, _OTHER_SEVERITY)
+_MOST_URGENT = _rank("priority", _PRIORITIES, _OTHER_PRIORITY)
+
+
+def _issues(db: Reader, where: Where) -> _Listed:
+    """Issues, the worst first and of equal ones the latest."""
+    rows, counts = _open(db, "issues", where, f"{_WORST}, last_us DESC, issue_key")
+    return _Listed([_issue(row) for row in rows], counts)
+
+
+def _closed_issues(db: Reader, where: Where) -> list[dict[str, Any]]:
+    """Those that were closed last."""
+    sql = f"SELECT * FROM issues WHERE {where} AND is_open = 0 ORDER BY last_us DESC, issue_key LIMIT ?"
+    return [_issue(row) for row in db.rows(sql, [*where.args, _CLOSED_SHOWN])]
 
 
 def _issue(row: dict[str, Any]) -> dict[str, Any]:
@@ -195,11 +255,10 @@ def _issue(row: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _todos(db: Reader, where: Where, now_us: int) -> list[dict[str, Any]]:
+def _todos(db: Reader, where: Where, now_us: int) -> _Listed:
     """Active todos, the most urgent first and of equal ones the oldest."""
-    sql = f"SELECT * FROM todos WHERE {where} AND is_open = 1 ORDER BY first_us, todo_key LIMIT ?"
-    shown = [_todo(row, now_us) for row in db.rows(sql, [*where.args, _MOST])]
-    return sorted(shown, key=lambda todo: _PRIORITIES.get(str(todo["priority"]).lower(), 2))
+    rows, counts = _open(db, "todos", where, f"{_MOST_URGENT}, first_us, todo_key")
+    return _Listed([_todo(row, now_us) for row in rows], counts)
 
 
 def _todo(row: dict[str, Any], now_us: int) -> dict[str, Any]:
@@ -223,17 +282,19 @@ def _todo(row: dict[str, Any], now_us: int) -> dict[str, Any]:
 
 
 def _snapshots(db: Reader, where: Where, kind: str) -> list[dict[str, Any]]:
-    sql = f"SELECT * FROM snapshots WHERE {where} AND kind = ? ORDER BY agent_id LIMIT ?"
-    return db.rows(sql, [*where.args, kind, _MOST])
+    sql = f"SELECT agent_id, at_us, data FROM snapshots WHERE {where} AND kind = ? ORDER BY agent_id"
+    return db.rows(sql, [*where.args, kind])
 
 
 def _queues(db: Reader, where: Where, now_us: int) -> list[dict[str, Any]]:
-    return [_queue(row, now_us) for row in _snapshots(db, where, "queue")]
+    """What each agent told of its queue, the deepest first."""
+    queues = [_queue(row, now_us) for row in _snapshots(db, where, "queue")]
+    return sorted(queues, key=lambda queue: -queue["depth"])
 
 
 def _queue(row: dict[str, Any], now_us: int) -> dict[str, Any]:
     data = object_of(row["data"])
-    items = dicts(data.get("items"))[:_MOST]
+    items = dicts(data.get("items"))
     depth = whole(data.get("depth"))
     age = number(data.get("oldest_age_seconds"))
     return {
@@ -270,9 +331,9 @@ def _scheduled(db: Reader, where: Where, now_us: int) -> list[dict[str, Any]]:
     jobs = [
         _job(item, row, now_us)
         for row in _snapshots(db, where, "scheduled")
-        for item in dicts(object_of(row["data"]).get("items"))[:_MOST]
+        for item in dicts(object_of(row["data"]).get("items"))
     ]
-    return sorted(jobs, key=lambda job: (job["next_run"] is None, job["next_run"] or ""))[:_MOST]
+    return sorted(jobs, key=lambda job: (job["next_run"] is None, job["next_run"] or ""))
 
 
 def _job(item: dict[str, Any], row: dict[str, Any], now_us: int) -> dict[str, Any]:

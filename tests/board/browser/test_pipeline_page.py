@@ -50,6 +50,30 @@ def test_what_is_overdue_is_marked_and_counted(board: Board, sign_in: SignIn) ->
     expect(page.get_by_text("1 overdue", exact=True)).to_have_count(2)  # exact: 12:01 overdue
 
 
+def test_a_list_that_is_too_long_says_how_many_it_leaves_out(board: Board, sign_in: SignIn) -> None:
+    def todos(first: int, last: int) -> list[Event]:
+        told = [{"todo_id": str(n), "action": "created", "priority": "low"} for n in range(first, last)]
+        return [custom("todo", f"Call {n}", data, 5) for n, data in enumerate(told, first)]
+
+    for first in range(0, 1_000, 500):
+        send(board, *todos(first, first + 500))
+    send(board, *todos(1_000, 1_012), agent="other")
+    send(board, custom("todo", "Put out the fire", {"todo_id": "x", "action": "created", "priority": "high"}))
+    page = at(sign_in(board), board, "/pipeline")
+    listed = panel(page, "To-dos")
+    expect(listed.get_by_role("listitem").first).to_contain_text("Put out the fire")
+    expect(listed.locator(".panel-head")).to_contain_text("1013")
+    expect(listed).to_contain_text("13 more are not listed here: the page of an agent lists its own.")
+    expect(page.locator(".metric").filter(has_text="Active to-dos")).to_contain_text("1,013")
+    page.goto(f"{board.endpoint}/agent?id=other&view=pipeline")
+    expect(panel(page, "To-dos").locator(".panel-head")).to_contain_text("12")
+    expect(panel(page, "To-dos")).not_to_contain_text("not listed")
+    page.goto(f"{board.endpoint}/agent?id=sender&view=pipeline")
+    expect(panel(page, "To-dos")).to_contain_text(
+        "1 more is not listed here: the next come up as these"
+    )
+
+
 def test_an_approval_leaves_the_inbox_when_it_was_decided(board: Board, sign_in: SignIn) -> None:
     ids = {"task_id": "refund", "task_run_id": "refund-run"}
     asked = {"summary": "Refund $120?", "data": {"approver": "lead", "reason": "above the limit"}}

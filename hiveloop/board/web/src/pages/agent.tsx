@@ -269,15 +269,16 @@ function PipelineView({ id }: { id: string }) {
   const answer = pipeline.data;
   const named = (name: string) => dicts(answer[name]).map((item): Dict => ({ agent_id: id, ...item }));
   const queue = dict(answer["queue"]);
+  const more = (name: string) => numberOr(dict(answer["more"])[name], 0);
   return (
     <div class="two">
       <div class="stack">
-        <Approvals items={named("approvals")} withAgent={false} />
-        <Todos items={named("todos")} withAgent={false} />
-        <Schedule items={named("scheduled")} withAgent={false} />
+        <Approvals items={named("approvals")} more={more("approvals")} withAgent={false} />
+        <Todos items={named("todos")} more={more("todos")} withAgent={false} />
+        <Schedule items={named("scheduled")} more={more("scheduled")} withAgent={false} />
       </div>
       <div class="stack">
-        <Issues items={named("issues")} closed={named("closed_issues")} withAgent={false} onChange={pipeline.reload} />
+        <Issues items={named("issues")} more={more("issues")} closed={named("closed_issues")} withAgent={false} onChange={pipeline.reload} />
         <Queues queues={queue["snapshot_at"] ? [{ agent_id: id, ...queue }] : []} withAgent={false} />
       </div>
     </div>

@@ -28,6 +28,7 @@ export function PipelinePage() {
   if (!pipeline.data) return <Loading />;
   const answer = pipeline.data;
   const totals = dict(answer["totals"]);
+  const more = (name: string) => numberOr(dict(answer["more"])[name], 0);
   const approvals = dicts(answer["approvals"]);
   const issues = dicts(answer["issues"]);
   const todos = dicts(answer["todos"]);
@@ -37,22 +38,22 @@ export function PipelinePage() {
     <>
       <h1>Pipeline</h1>
       <div class="metrics">
-        <Total label="Approvals waited for" value={approvals.length} tone="wait" note={oldest(approvals, "requested_at")} />
-        <Total label="Open issues" value={numberOr(totals["active_issues"], issues.length)} tone="fail" note={worst(issues)} />
-        <Total label="Active to-dos" value={numberOr(totals["active_todos"], todos.length)} note={late(todos)} />
-        <Total label="Waiting in queues" value={numberOr(totals["queue_depth"], 0)} note={queues.length ? `at ${plural(queues.length, "agent")}` : ""} />
-        <Total label="Scheduled jobs" value={numberOr(totals["scheduled_count"], scheduled.length)} note={late(scheduled)} />
+        <Total label="Approvals waited for" value={numberOr(totals["pending_approvals"], approvals.length)} tone="wait" note={oldest(approvals, "requested_at")} />
+        <Total label="Open issues" value={numberOr(totals["active_issues"], issues.length)} tone="fail" note={worst(issues, more("issues"))} />
+        <Total label="Active to-dos" value={numberOr(totals["active_todos"], todos.length)} note={late(todos, more("todos"))} />
+        <Total label="Waiting in queues" value={numberOr(totals["queue_depth"], 0)} note={queues.length ? `at ${plural(queues.length + more("queues"), "agent")}` : ""} />
+        <Total label="Scheduled jobs" value={numberOr(totals["scheduled_count"], scheduled.length)} note={late(scheduled, more("scheduled"))} />
       </div>
       <div class="two">
         <div class="stack">
-          <Approvals items={approvals} withAgent />
-          <Todos items={todos} withAgent />
-          <Schedule items={scheduled} withAgent />
+          <Approvals items={approvals} more={more("approvals")} withAgent />
+          <Todos items={todos} more={more("todos")} withAgent />
+          <Schedule items={scheduled} more={more("scheduled")} withAgent />
           <ByAgent rows={dicts(answer["agents"])} />
         </div>
         <div class="stack">
-          <Issues items={issues} closed={dicts(answer["closed_issues"])} withAgent onChange={pipeline.reload} />
-          <Queues queues={queues} withAgent />
+          <Issues items={issues} more={more("issues")} closed={dicts(answer["closed_issues"])} withAgent onChange={pipeline.reload} />
+          <Queues queues={queues} more={more("queues")} withAgent />
         </div>
       </div>
     </>
@@ -123,14 +124,19 @@ function oldest(items: readonly Dict[], name: string): string {
   return times.length ? `the oldest for ${age(now.value - Math.min(...times))}` : "";
 }
 
-function worst(issues: readonly Dict[]): string {
+/** The worst are listed first, so only where all that are listed are bad there may be more of them. */
+function worst(issues: readonly Dict[], more: number): string {
   const bad = issues.filter((issue) => ["critical", "high"].includes(text(issue["severity"]).toLowerCase())).length;
-  return bad ? `${count(bad)} critical or high` : "";
+  return bad ? `${atLeast(bad, bad === issues.length && more > 0)} critical or high` : "";
 }
 
-function late(items: readonly Dict[]): string {
+function late(items: readonly Dict[], more: number): string {
   const overdue = items.filter((item) => item["overdue"] === true).length;
-  return overdue ? `${count(overdue)} overdue` : "";
+  return overdue ? `${atLeast(overdue, more > 0)} overdue` : "";
+}
+
+function atLeast(several: number, isOpenEnded: boolean): string {
+  return `${isOpenEnded ? "at least " : ""}${count(several)}`;
 }
 
 function Total({ label, value, tone, note }: { label: string; value: number; tone?: string; note?: string }) {

@@ -16,6 +16,8 @@ import { Teach } from "../../parts/teach";
 
 interface Listed {
   items: readonly Dict[];
+  /** How many there are besides: a list holds the most urgent only, and of some agents there are very many. */
+  more?: number;
   /** Show whose it is; not on the agent's own page. */
   withAgent: boolean;
 }
@@ -40,6 +42,16 @@ function About({ item, withAgent, more }: { item: Dict; withAgent: boolean; more
 
 const FIRST_ROWS = 25;
 
+/** What a list leaves out. */
+function LeftOut({ more = 0, withAgent }: { more: number | undefined; withAgent: boolean }) {
+  if (more <= 0) return null;
+  return (
+    <p class="panel-foot muted">
+      {count(more)} more {more === 1 ? "is" : "are"} not listed here: {withAgent ? "the page of an agent lists its own" : "the next come up as these are done"}.
+    </p>
+  );
+}
+
 /** Rows of a list; of a long one the first, until all are asked for. */
 function Rows({ label, rows, first = FIRST_ROWS }: { label: string; rows: readonly ComponentChildren[]; first?: number }) {
   const all = useSignal(false);
@@ -54,9 +66,9 @@ function Rows({ label, rows, first = FIRST_ROWS }: { label: string; rows: readon
   );
 }
 
-export function Approvals({ items, withAgent }: Listed) {
+export function Approvals({ items, more = 0, withAgent }: Listed) {
   return (
-    <Panel title="Approvals" count={items.length || undefined}>
+    <Panel title="Approvals" count={items.length + more || undefined}>
       {items.length === 0 ? (
         <Teach title="Nobody waits for an approval" within="agent" code={`task = agent.start_task("refund-17")\ntask.request_approval("Send the refund of $120?", approver="support-lead")\n# … and once somebody has decided:\n# task.approval_received("Send the refund of $120?", approved_by="ana", decision="approved")`} waiting="Waiting for a request…">
           An agent that asks is shown as Waiting until it is answered; what it asks for is listed here.
@@ -64,6 +76,7 @@ export function Approvals({ items, withAgent }: Listed) {
       ) : (
         <>
           <Rows label="Pending approvals" rows={items.map((item, at) => <Approval key={firstText(item["approval_id"], item["event_id"], at)} item={item} withAgent={withAgent} />)} />
+          <LeftOut more={more} withAgent={withAgent} />
           <p class="panel-foot muted">Decided where the agent asks; the board shows that it waits, and clears it once the agent reports the decision.</p>
         </>
       )}
@@ -103,12 +116,12 @@ interface IssueLists extends Listed {
   onChange: () => void;
 }
 
-export function Issues({ items, closed, withAgent, onChange }: IssueLists) {
+export function Issues({ items, more = 0, closed, withAgent, onChange }: IssueLists) {
   const open = param("issues") === "closed";
   const rows = (some: readonly Dict[]) => some.map((item) => <IssueRow key={text(item["agent_id"]) + text(item["issue_key"])} item={item} withAgent={withAgent} onChange={onChange} />);
   const tools = (
     <>
-      {items.length > 1 && <ResolveAll items={items} onChange={onChange} />}
+      {items.length > 1 && <ResolveAll items={items} more={more} onChange={onChange} />}
       {closed.length > 0 && (
         <button type="button" class="quiet" aria-expanded={open} onClick={() => change({ issues: open ? null : "closed" }, false)}>
           {open ? "Hide" : "Show"} {closed.length} closed
@@ -117,7 +130,7 @@ export function Issues({ items, closed, withAgent, onChange }: IssueLists) {
     </>
   );
   return (
-    <Panel title="Issues" count={items.length || undefined} tools={tools}>
+    <Panel title="Issues" count={items.length + more || undefined} tools={tools}>
       {items.length === 0 ? (
         <Teach
           title="No open issue"
@@ -128,7 +141,10 @@ export function Issues({ items, closed, withAgent, onChange }: IssueLists) {
           What an agent reports is counted, not repeated: the same issue keeps one row with its first and last sighting.
         </Teach>
       ) : (
-        <Rows label="Open issues" rows={rows([...items].sort(bySeverity))} />
+        <>
+          <Rows label="Open issues" rows={rows([...items].sort(bySeverity))} />
+          <LeftOut more={more} withAgent={withAgent} />
+        </>
       )}
       {open && closed.length > 0 && (
         <>
@@ -169,9 +185,10 @@ function sourceOf(context: Dict): string {
   return [file && line ? `${file}:${line}` : file, called && `in ${called}`, logger && `logger ${logger}`].filter(Boolean).join(" ");
 }
 
-function ResolveAll({ items, onChange }: { items: readonly Dict[]; onChange: () => void }) {
+function ResolveAll({ items, more, onChange }: { items: readonly Dict[]; more: number; onChange: () => void }) {
   const asking = useSignal(false);
   const agents = [...new Set(items.map((item) => text(item["agent_id"])))];
+  const whose = agents.length === 1 ? agents[0] : plural(agents.length, "agent");
   const action = useAction(
     async () => {
       for (const agent of agents) await send("POST", `${issuesOf(agent)}/resolve-all`);
@@ -187,8 +204,8 @@ function ResolveAll({ items, onChange }: { items: readonly Dict[]; onChange: () 
         Resolve all
       </button>
       {asking.value && (
-        <Confirm title={`Resolve ${plural(items.length, "issue")}?`} yes="Resolve all" no="Keep them open" error={action.error} onYes={action.run} onNo={() => (asking.value = false)}>
-          All open issues of {agents.length === 1 ? agents[0] : plural(agents.length, "agent")} are marked as resolved. An issue that is reported again opens again.
+        <Confirm title={`Resolve ${more ? `all issues of ${whose}` : plural(items.length, "issue")}?`} yes="Resolve all" no="Keep them open" error={action.error} onYes={action.run} onNo={() => (asking.value = false)}>
+          All open issues of {whose} are marked as resolved. An issue that is reported again opens again.
         </Confirm>
       )}
     </>
@@ -248,15 +265,18 @@ function IssueRow({ item, withAgent, onChange }: { item: Dict; withAgent: boolea
 const PRIORITIES: Record<string, number> = { critical: 0, urgent: 0, high: 1, medium: 2, normal: 2, low: 3 };
 const priorityRank = (item: Dict) => PRIORITIES[text(item["priority"]).toLowerCase()] ?? 2;
 
-export function Todos({ items, withAgent }: Listed) {
+export function Todos({ items, more = 0, withAgent }: Listed) {
   return (
-    <Panel title="To-dos" count={items.length || undefined}>
+    <Panel title="To-dos" count={items.length + more || undefined}>
       {items.length === 0 ? (
         <Teach title="Nothing to do" within="agent" code={`agent.todo("todo-1", "created", "Retry the failed CRM update", priority="high")\n# … and once it is done:\n# agent.todo("todo-1", "completed", "Retry the failed CRM update")`} waiting="Waiting for a to-do…">
           Work that an agent put off. Completed and dismissed ones leave this list.
         </Teach>
       ) : (
-        <Rows label="Active to-dos" rows={[...items].sort((a, b) => priorityRank(a) - priorityRank(b)).map((item, at) => <Todo key={text(item["agent_id"]) + firstText(item["todo_id"], at)} item={item} withAgent={withAgent} />)} />
+        <>
+          <Rows label="Active to-dos" rows={[...items].sort((a, b) => priorityRank(a) - priorityRank(b)).map((item, at) => <Todo key={text(item["agent_id"]) + firstText(item["todo_id"], at)} item={item} withAgent={withAgent} />)} />
+          <LeftOut more={more} withAgent={withAgent} />
+        </>
       )}
     </Panel>
   );
@@ -358,45 +378,51 @@ function QueueItem({ item, place }: { item: Dict; place: number }) {
   );
 }
 
-export function Queues({ queues, withAgent }: { queues: readonly Dict[]; withAgent: boolean }) {
+export function Queues({ queues, more = 0, withAgent }: { queues: readonly Dict[]; more?: number; withAgent: boolean }) {
   return (
-    <Panel title={withAgent ? "Queues" : "Queue"} count={queues.length && withAgent ? queues.length : undefined}>
+    <Panel title={withAgent ? "Queues" : "Queue"} count={queues.length && withAgent ? queues.length + more : undefined}>
       {queues.length === 0 ? (
         <Teach title="No queue is reported" within="agent" code={`agent.queue_snapshot(depth=8, oldest_age_seconds=120,\n    items=[{"id": "lead-9", "summary": "Lead nine", "priority": "high"}])\n# or let each heartbeat ask: hb.agent(…, queue_provider=lambda: {"depth": 8})`} waiting="Waiting for a queue…">
           An agent that tells its queue gets a badge on its card, amber beyond five, and its contents here.
         </Teach>
       ) : (
-        <Rows label="Queues" rows={queues.map((queue) => <Queue key={text(queue["agent_id"])} queue={queue} agent={withAgent ? text(queue["agent_id"]) : ""} />)} />
+        <>
+          <Rows label="Queues" rows={queues.map((queue) => <Queue key={text(queue["agent_id"])} queue={queue} agent={withAgent ? text(queue["agent_id"]) : ""} />)} />
+          <LeftOut more={more} withAgent={withAgent} />
+        </>
       )}
     </Panel>
   );
 }
 
-export function Schedule({ items, withAgent }: Listed) {
+export function Schedule({ items, more = 0, withAgent }: Listed) {
   return (
-    <Panel title="Schedule" count={items.length || undefined}>
+    <Panel title="Schedule" count={items.length + more || undefined}>
       {items.length === 0 ? (
         <Teach title="No job is scheduled" within="agent" code={`agent.scheduled([{"id": "report", "name": "Daily report", "interval": "1d",\n    "next_run": "2030-01-01T08:00:00Z", "last_status": "success"}])`} waiting="Waiting for a schedule…">
           What an agent does by the clock: when each job ran last, whether it succeeded, and which are overdue.
         </Teach>
       ) : (
-        <div class="table-box">
-          <table class="rows">
-            <thead>
-              <tr>
-                <th>Job</th>
-                {withAgent && <th>Agent</th>}
-                <th>Next run</th>
-                <th>Last run</th>
-              </tr>
-            </thead>
-            <tbody data-rows>
-              {items.map((item, at) => (
-                <Job key={firstText(item["id"], at) + text(item["agent_id"])} item={item} withAgent={withAgent} />
-              ))}
-            </tbody>
-          </table>
-        </div>
+        <>
+          <div class="table-box">
+            <table class="rows">
+              <thead>
+                <tr>
+                  <th>Job</th>
+                  {withAgent && <th>Agent</th>}
+                  <th>Next run</th>
+                  <th>Last run</th>
+                </tr>
+              </thead>
+              <tbody data-rows>
+                {items.map((item, at) => (
+                  <Job key={firstText(item["id"], at) + text(item["agent_id"])} item={item} withAgent={withAgent} />
+                ))}
+              </tbody>
+            </table>
+          </div>
+          <LeftOut more={more} withAgent={withAgent} />
+        </>
       )}
     </Panel>
   );
