@@ -252,7 +252,7 @@ def test_the_log_starts_over_while_appends_go_on(tmp_path: Path) -> None:
             waiting.popleft().result()
         most = max(most, log.stat().st_size)
     store.close()
-    assert 0 < most < 64 * 1024**2  # of 130 MiB that were written
+    assert 0 < most < 96 * 1024**2  # of 130 MiB that were written; about 15 on a machine at rest
 
 
 def test_the_file_is_its_owners_alone(tmp_path: Path) -> None:
