@@ -112,18 +112,25 @@ def board(home: Path, *arguments: object, ready: str = "Ctrl-C stops") -> Iterat
             running.process.stdout.close()
 
 
-def command(running: Running, *arguments: str, code: int = 0) -> str:
-    """Run another command of the same user; return what it said."""
-    done = subprocess.run(
+def hiveloop_command(
+    *arguments: str, environment: dict[str, str], folder: Path
+) -> subprocess.CompletedProcess[str]:
+    """Run a command to its end."""
+    return subprocess.run(
         [sys.executable, "-m", "hiveloop", *arguments],
-        env=running.environment,
-        cwd=running.home,
+        env=environment,
+        cwd=folder,
         capture_output=True,
         text=True,
         timeout=30,
         stdin=subprocess.DEVNULL,
         check=False,
     )
+
+
+def command(running: Running, *arguments: str, code: int = 0) -> str:
+    """Run another command of the same user; return what it said."""
+    done = hiveloop_command(*arguments, environment=running.environment, folder=running.home)
     assert done.returncode == code, done.stdout + done.stderr
     return done.stdout + done.stderr
 
@@ -333,14 +340,7 @@ def test_tail_says_when_there_is_nothing_to_follow(tmp_path: Path) -> None:
         ([], "no board runs on this machine"),
         (["--endpoint", "http://127.0.0.1:9", "--api-key", "hb_live_x"], "no board answers"),
     ):
-        done = subprocess.run(
-            [sys.executable, "-m", "hiveloop", "tail", *more],
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=30,
-            check=False,
-        )
+        done = hiveloop_command("tail", *more, environment=environment, folder=tmp_path)
         assert done.returncode == 1
         assert words in done.stderr
 
@@ -384,13 +384,6 @@ def test_without_the_extra_it_says_what_to_install(tmp_path: Path) -> None:
         ["board", "--no-browser"],
         ["tail", "--endpoint", "http://127.0.0.1:9", "--api-key", "hb_x"],
     ):
-        done = subprocess.run(
-            [sys.executable, "-m", "hiveloop", *arguments],
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=30,
-            check=False,
-        )
+        done = hiveloop_command(*arguments, environment=environment, folder=tmp_path)
         assert done.returncode == 1
         assert 'pip install "hiveloop[board]"' in done.stderr

@@ -7,28 +7,19 @@ Writes ``board-fleet.png``, ``board-task.png`` and both with ``-dark`` into docs
 
 from __future__ import annotations
 
-import os
 import random
-import shutil
 import sys
-import tempfile
 import uuid
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from itertools import groupby
-from pathlib import Path
 from typing import Any, NamedTuple
 
-import requests
-from playwright.sync_api import Browser, Page, sync_playwright
-
-from tests.board.browser.conftest import Board, running_board
+from tests.board.browser.conftest import Board
+from tests.docs.camera import report, take
 
 __all__ = ["main"]
 
-ASSETS = Path(__file__).parents[2] / "docs" / "assets"
-SIZE: Any = {"width": 1320, "height": 800}
-"""So that a picture stays below 250 kB."""
 Event = dict[str, Any]
 
 
@@ -244,18 +235,6 @@ def _send(board: Board, job: Job, events: list[Event]) -> None:
     report(board, {"agent_id": job.agent, "agent_type": job.type, "framework": "langgraph"}, events)
 
 
-def report(board: Board, envelope: dict[str, str], events: list[Event]) -> None:
-    """Report an agent's events in batches."""
-    for first in range(0, len(events), 400):
-        answer = requests.post(
-            f"{board.endpoint}/v1/ingest",
-            headers={"Authorization": f"Bearer {board.key}"},
-            json={"envelope": envelope, "events": events[first : first + 400]},
-            timeout=60,
-        )
-        answer.raise_for_status()
-
-
 def _fill(board: Board, now: datetime) -> None:
     """Report everything in the order in which it happened."""
     told = [(job, event) for job in JOBS for event in (*_beats(now), *_troubles(job, now))]
@@ -275,37 +254,10 @@ def _troubles(job: Job, now: datetime) -> list[Event]:
     return [{name: event[name] for name in _OUTSIDE} for event in teller.events]
 
 
-def _open_page(browser: Browser, theme: Any, link: str, endpoint: str) -> Page:
-    page = browser.new_context(
-        viewport=SIZE, color_scheme=theme, reduced_motion="reduce", locale="en-GB"
-    ).new_page()
-    page.goto(link)
-    page.wait_for_url(f"{endpoint}/")
-    return page
-
-
 def main() -> int:
     """Take the pictures."""
-    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else ASSETS
-    path = os.environ.get("HIVELOOP_TEST_CHROMIUM") or shutil.which("chromium")
-    with (
-        tempfile.TemporaryDirectory() as data,
-        running_board(Path(data)) as board,
-        sync_playwright() as playwright,
-    ):
-        _fill(board, datetime.now(UTC))
-        browser = playwright.chromium.launch(executable_path=path)
-        for theme, ending in (("light", ""), ("dark", "-dark")):
-            page = _open_page(browser, theme, board.link, board.endpoint)
-            for name, address in (("fleet", "/"), ("task", "/task?id=lead-4822")):
-                page.goto(board.endpoint + address)
-                page.get_by_role("status", name="Connection: Live").wait_for()
-                page.wait_for_load_state("networkidle")
-                picture = folder / f"board-{name}{ending}.png"
-                page.screenshot(path=picture)
-                print(f"{picture}: {picture.stat().st_size / 1000:.0f} kB")
-        browser.close()
-    return 0
+    pages = {"fleet": "/", "task": "/task?id=lead-4822"}
+    return take(_fill, pages, {"light": "", "dark": "-dark"})
 
 
 if __name__ == "__main__":

@@ -7,27 +7,19 @@ Writes ``board-agent-light.png`` and so on, both themes of each page, into docs/
 
 from __future__ import annotations
 
-import os
 import random
-import shutil
 import sys
-import tempfile
 import uuid
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from itertools import groupby
-from pathlib import Path
 from typing import Any, NamedTuple
 
-from playwright.sync_api import Browser, sync_playwright
-
-from tests.board.browser.conftest import Board, running_board
-from tests.docs.board_pictures import report
+from tests.board.browser.conftest import Board
+from tests.docs.camera import report, take
 
 __all__ = ["main", "week"]
 
-ASSETS = Path(__file__).parents[2] / "docs" / "assets"
-SIZE: Any = {"width": 1320, "height": 800}
 PAGES = {
     "agent": "/agent?id=lead-qualifier",
     "pipeline": "/pipeline",
@@ -311,36 +303,9 @@ def _fill(board: Board, now: datetime) -> None:
         _send(board, agent, [event for _, event in group])
 
 
-def _take(browser: Browser, board: Board, theme: Any, folder: Path) -> None:
-    window = browser.new_context(viewport=SIZE, color_scheme=theme, reduced_motion="reduce", locale="en-GB")
-    page = window.new_page()
-    page.goto(board.link)
-    page.wait_for_url(f"{board.endpoint}/")
-    for name, address in PAGES.items():
-        page.goto(board.endpoint + address)
-        page.get_by_role("status", name="Connection: Live").wait_for()
-        page.wait_for_load_state("networkidle")
-        picture = folder / f"board-{name}-{theme}.png"
-        page.screenshot(path=picture)
-        print(f"{picture}: {picture.stat().st_size / 1000:.0f} kB")
-    window.close()
-
-
 def main() -> int:
     """Take the pictures."""
-    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else ASSETS
-    path = os.environ.get("HIVELOOP_TEST_CHROMIUM") or shutil.which("chromium")
-    with (
-        tempfile.TemporaryDirectory() as data,
-        running_board(Path(data)) as board,
-        sync_playwright() as playwright,
-    ):
-        _fill(board, datetime.now(UTC))
-        browser = playwright.chromium.launch(executable_path=path)
-        for theme in ("light", "dark"):
-            _take(browser, board, theme, folder)
-        browser.close()
-    return 0
+    return take(_fill, PAGES, {"light": "-light", "dark": "-dark"})
 
 
 if __name__ == "__main__":

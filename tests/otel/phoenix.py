@@ -3,38 +3,34 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import tempfile
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import requests
 
-from tests.otel.rotel import free_port
+from tests.otel.started import Started, free_port
 from tests.support.environments import python_with
-from tests.support.program import end
-from tests.support.wait import eventually
 
 __all__ = ["ENVIRONMENT", "Phoenix"]
 
 ENVIRONMENT = ("phoenix", "arize-phoenix==20.26.1")
-START_SECONDS = 90.0
 
 
-class Phoenix:
-    """A running server with an empty database; use it as a context manager.
+class Phoenix(Started):
+    """A running server with an empty database.
 
     Attributes:
         url: of the user interface, the REST API and OTLP/HTTP.
     """
+
+    patience = 90.0
 
     def __init__(self) -> None:
         python = python_with(*ENVIRONMENT)
         self._folder = tempfile.TemporaryDirectory(prefix="phoenix-")
         port = free_port()
         self.url = f"http://127.0.0.1:{port}"
-        self._log = Path(self._folder.name) / "log.txt"
         kept = {
             name: value for name, value in os.environ.items() if not name.startswith(("PHOENIX_", "OTEL_"))
         }
@@ -45,27 +41,8 @@ class Phoenix:
             "PHOENIX_WORKING_DIR": self._folder.name,
             "PHOENIX_TELEMETRY_ENABLED": "false",
         }
-        with self._log.open("w") as log:
-            self._process = subprocess.Popen(
-                [python, "-m", "phoenix.server.main", "serve"],
-                env={**kept, **ours},
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-            )
-
-    def __enter__(self) -> Self:
-        try:
-            eventually(self._is_up, START_SECONDS, 0.1, what="Phoenix answers")
-        except BaseException:
-            self._end()
-            raise
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._end()
+        command: list[str | Path] = [python, "-m", "phoenix.server.main", "serve"]
+        super().__init__(command, {**kept, **ours}, Path(self._folder.name) / "log.txt")
 
     def spans(self) -> dict[str, dict[str, Any]]:
         """The spans of the default project, by name."""
@@ -81,15 +58,16 @@ class Phoenix:
             found: list[dict[str, Any]] = answer.json()["data"]
             return found
 
-    def _is_up(self) -> bool:
-        said = self._log.read_text(errors="replace")
-        assert self._process.poll() is None, f"Phoenix ended: {said[-3000:]}"
+    def is_up(self) -> bool:
+        """Tell whether it answers."""
+        assert self.process.poll() is None, f"Phoenix ended: {self.said()[-3000:]}"
         try:
             with requests.get(f"{self.url}/healthz", timeout=5) as answer:
                 return answer.ok
         except requests.RequestException:
             return False
 
-    def _end(self) -> None:
-        end(self._process, 10)
+    def end(self) -> None:
+        """End it, and forget what it stored."""
+        super().end()
         self._folder.cleanup()

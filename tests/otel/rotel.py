@@ -8,31 +8,17 @@ from __future__ import annotations
 
 import os
 import socket
-import subprocess
 import sysconfig
 from importlib.util import find_spec
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
-from tests.support.program import end
-from tests.support.wait import eventually
+from tests.otel.started import Started, free_port
 
-__all__ = ["Rotel", "free_port"]
-
-START_SECONDS = 20.0
+__all__ = ["Rotel"]
 
 
-def free_port() -> int:
-    """Return a port that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-class Rotel:
-    """A running collector; use it as a context manager.
+class Rotel(Started):
+    """A running collector.
 
     Args:
         sink: URL of the OTLP/HTTP receiver it exports to.
@@ -46,7 +32,6 @@ class Rotel:
     def __init__(self, sink: str, folder: Path) -> None:
         self._ports = free_port(), free_port()
         self.http, self.grpc = (f"http://127.0.0.1:{port}" for port in self._ports)
-        self._log = folder / "rotel.txt"
         spec = find_spec("rotel")
         assert spec is not None, "rotel is missing: pip install -e '.[dev]'"
         assert spec.origin is not None
@@ -61,43 +46,15 @@ class Rotel:
             "pid-file": str(folder / "rotel.pid"),
             "log-file": str(folder / "rotel.log"),
         }
-        with self._log.open("w") as log:
-            self._process = subprocess.Popen(
-                [
-                    Path(spec.origin).with_name("rotel-agent"),
-                    "start",
-                    *(word for name, value in options.items() for word in (f"--{name}", value)),
-                ],
-                env=_environment(),
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-            )
+        words = (word for name, value in options.items() for word in (f"--{name}", value))
+        agent = Path(spec.origin).with_name("rotel-agent")
+        super().__init__([agent, "start", *words], _environment(), folder / "rotel.txt")
 
-    def __enter__(self) -> Self:
-        try:
-            eventually(self._is_up, START_SECONDS, what="rotel listens")
-        except BaseException:
-            self._end()
-            raise
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._end()
-
-    def _is_up(self) -> bool:
-        code = self._process.poll()
+    def is_up(self) -> bool:
+        """Tell whether it listens."""
+        code = self.process.poll()
         assert code is None, f"rotel ended with {code}: {self.said()}{_advice(code)}"
         return all(map(_listens, self._ports))
-
-    def said(self) -> str:
-        """What it wrote so far."""
-        return self._log.read_text(errors="replace")
-
-    def _end(self) -> None:
-        end(self._process, 5)
 
 
 def _environment() -> dict[str, str]:
