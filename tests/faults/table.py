@@ -42,6 +42,10 @@ def seconds(short: float, full: float) -> float:
     return full if os.environ.get("HIVELOOP_TEST_LONG") == "1" else short
 
 
+BRIEF = seconds(0.8, 1.5)
+"""Long enough for several attempts."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fault:
     """One kind of trouble.
@@ -57,14 +61,14 @@ class Fault:
     name: str
     begin: Callable[[ScriptedServer], None]
     mend: Callable[[ScriptedServer], None]
-    seconds: float = 1.5
+    seconds: float = BRIEF
     tls: bool = False
 
     def __str__(self) -> str:
         return self.name
 
 
-def _answers(name: str, script: Script, lasting: float = 1.5) -> Fault:
+def _answers(name: str, script: Script, lasting: float = BRIEF) -> Fault:
     def begin(server: ScriptedServer) -> None:
         server.default = script
 
@@ -93,9 +97,9 @@ def _soon(_: Request) -> Answer:
 OUTAGES: tuple[Fault, ...] = (
     Fault(name="refused", begin=ScriptedServer.refuse, mend=ScriptedServer.listen, seconds=seconds(1.8, 10)),
     _answers("503", failing(503), seconds(3.0, 20)),
-    _answers("429-seconds", throttled(1)),
-    _answers("429-date", _soon),
-    _answers("429-body", throttled_in_body(1)),
+    _answers("429-seconds", throttled(1), 1.5),
+    _answers("429-date", _soon, 1.5),
+    _answers("429-body", throttled_in_body(1), 1.5),
     _answers("hang", hanging(), seconds(2.5, 10)),
     _answers("drip", dripping(), seconds(2.5, 10)),
     _answers("reset", resetting()),
