@@ -167,6 +167,63 @@ def test_where_the_time_went_adds_up_however_calls_overlap(board: Board, sign_in
     assert parts == {"LLM": 300, "Tools": 300, "Waiting": 100, "Other": 200, "Total": 900}
 
 
+def gap(page: Page, name: str) -> Locator:
+    """A gap of the waterfall, by its name."""
+    return page.get_by_role("group", name="Gaps").get_by_role("img", name=name)
+
+
+def _is_within(inner: Locator, outer: Locator) -> bool:
+    expect(inner).to_have_count(1)
+    small, large = inner.bounding_box(), outer.bounding_box()
+    assert small is not None
+    assert large is not None
+    return all(
+        large[side] <= small[side] and small[side] + small[size] <= large[side] + large[size]
+        for side, size in (("x", "width"), ("y", "height"))
+    )
+
+
+def test_a_gap_tells_its_length_where_there_is_room_and_its_name_always(
+    board: Board, sign_in: SignIn
+) -> None:
+    events = whole(
+        did("read", 0, 1_000),
+        did("think", 5_200, 8_000),
+        did("look up meanwhile", 6_000, 9_000),
+        did("write", 9_050, 10_000),
+        until=10_000,
+    )
+    page = opened(board, sign_in, *events)
+    expect(gap(page, "gap of")).to_have_count(2)
+    long = gap(page, "gap of 4.2 s, 1.0 s after the start: nothing of the task ran")
+    assert _is_within(long.get_by_text("gap 4.2 s"), long)
+    short = gap(page, "gap of 50 ms, 9.0 s after the start: nothing of the task ran")
+    expect(short).to_be_visible()
+    assert not _is_within(short.get_by_text("gap 50 ms"), short)
+    expect(page.get_by_text("2 gaps, 4.3 s")).to_be_visible()
+    box, first = long.bounding_box(), rows(page).nth(1).locator(".bar").bounding_box()
+    assert box is not None
+    assert first is not None
+    assert abs(box["x"] - (first["x"] + first["width"])) < 2  # it begins where the first action ends
+    page.goto(f"{board.endpoint}/task?id=order&show=errors")
+    expect(page.get_by_text("No node of this kind.")).to_be_visible()
+    expect(gap(page, "gap of")).to_have_count(2)
+
+
+def test_what_runs_without_a_pause_has_no_gap_and_what_tells_no_time_neither(
+    board: Board, sign_in: SignIn
+) -> None:
+    page = opened(board, sign_in, *whole(did("one", 0, 1_000), did("two", 1_000, 2_000), until=2_000))
+    expect(rows(page).first).to_be_visible()
+    expect(page.get_by_role("group", name="Gaps")).to_have_count(0)
+    marks = [event("escalated", 500, payload={"summary": "Ask"}), event("escalated", 900, payload={})]
+    told = [{**one, "task_id": "marks", "task_run_id": "m"} for one in whole(marks, until=1_000)]
+    send(board, *({**one, "event_id": f"marks-{one['event_id']}"} for one in told))
+    page.goto(f"{board.endpoint}/task?id=marks")
+    expect(rows(page).first).to_be_visible()
+    expect(page.get_by_role("group", name="Gaps")).to_have_count(0)
+
+
 @pytest.mark.parametrize("word", ["pending", "completed", "skipped", "failed", "in progress"])
 def test_each_step_of_a_plan_is_told_in_a_word(board: Board, sign_in: SignIn, word: str) -> None:
     action = {"pending": None, "in progress": "started"}.get(word, word)

@@ -17,7 +17,7 @@ import { shownStatus } from "./fleet/cards";
 import { taskHref } from "./fleet/tasks";
 import { Line } from "./fleet/stream";
 import { Detail } from "./task/detail";
-import { PILLS, nodesOf, pilled, type Node } from "./task/model";
+import { PILLS, gapsOf, nodesOf, pilled, type Node } from "./task/model";
 import { PlanBar } from "./task/plan";
 import { Waterfall } from "./task/waterfall";
 
@@ -74,7 +74,7 @@ function Shown({ timeline, reload }: { timeline: Dict; reload: () => void }) {
       <Breakdown timeline={timeline} wall={wallOf(timeline, end - origin)} />
       <View nodes={nodes} timeline={timeline} zoomed={zoomed} />
       <div class={`task-body${selected ? " with-detail" : ""}`}>
-        {param("view") === "log" ? <Log events={list(timeline["events"]) as BoardEvent[]} /> : <Waterfall nodes={pilled(nodes, shownPill())} clock={clock} folds={shownPill() === "all"} />}
+        {param("view") === "log" ? <Log events={list(timeline["events"]) as BoardEvent[]} /> : <Waterfall nodes={pilled(nodes, shownPill())} gaps={gapsOf(nodes, origin, end)} clock={clock} folds={shownPill() === "all"} />}
         {selected && <Detail node={selected} origin={origin} before={beforeOf(selected, timeline)} />}
       </div>
     </div>

@@ -162,6 +162,25 @@ export function lookOf(node: Node): { icon: string; tone: Tone; word: string } {
   return { ...look, icon: EVENT_ICONS[node.kind] ?? look.icon };
 }
 
+/** A stretch of time in which nothing of the task runs. */
+export interface Gap {
+  start: number;
+  end: number;
+}
+
+/** The gaps between two times; none where nothing says how long it took, since then nothing is known. */
+export function gapsOf(nodes: readonly Node[], from: number, to: number): Gap[] {
+  const lasting = nodes.filter((node) => !node.isMark).sort((a, b) => a.start - b.start);
+  const gaps: Gap[] = [];
+  let reached = from;
+  for (const { start, end } of lasting) {
+    if (start - reached > ROUNDING_MS) gaps.push({ start: reached, end: start });
+    reached = Math.max(reached, end);
+  }
+  if (lasting.length && to - reached > ROUNDING_MS) gaps.push({ start: reached, end: to });
+  return gaps;
+}
+
 export const PILLS = ["all", "critical path", "errors", "llm", "tools", "slowest"] as const;
 const MOST_SLOW = 10;
 /** Times are told in whole milliseconds, so what ended together may seem not to. */

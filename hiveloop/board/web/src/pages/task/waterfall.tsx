@@ -1,11 +1,11 @@
 // One clock for everything: bars where something took time, diamonds where something happened.
-import { duration, money } from "../../data/format";
+import { duration, money, plural } from "../../data/format";
 import { number, text } from "../../data/read";
 import { change, here, param } from "../../data/router";
 import { Icon } from "../../parts/icon";
 import { Nothing } from "../../parts/panel";
 import { VirtualList } from "../../parts/virtual";
-import { lookOf, rowsOf, type Node, type Row } from "./model";
+import { lookOf, rowsOf, type Gap, type Node, type Row } from "./model";
 
 export const ROW = 30;
 
@@ -32,12 +32,14 @@ function share(at: number, { from, to }: Clock): number {
 
 interface Props {
   nodes: readonly Node[];
+  /** Of the whole task, whichever nodes are shown. */
+  gaps: readonly Gap[];
   clock: Clock;
   /** Whether nodes that are alike may be one row. */
   folds: boolean;
 }
 
-export function Waterfall({ nodes, clock, folds }: Props) {
+export function Waterfall({ nodes, gaps, clock, folds }: Props) {
   const selected = param("node");
   const opened = param("open").split(" ");
   const marks = ticks(clock);
@@ -59,6 +61,7 @@ export function Waterfall({ nodes, clock, folds }: Props) {
           ))}
         </div>
       </div>
+      <Gaps gaps={gaps.filter((gap) => gap.end > clock.from && gap.start < clock.to)} clock={clock} />
       {nodes.length === 0 ? (
         <Nothing>No node of this kind.</Nothing>
       ) : (
@@ -76,6 +79,35 @@ export function Waterfall({ nodes, clock, folds }: Props) {
           }
         />
       )}
+    </div>
+  );
+}
+
+/** Share of the clock; what is narrower could not be seen, and there may be thousands. */
+const NARROWEST = 1 / 500;
+
+/** Where nothing ran, under the axis: each with its length, where that fits. */
+function Gaps({ gaps, clock }: { gaps: readonly Gap[]; clock: Clock }) {
+  if (gaps.length === 0) return null;
+  const shown = gaps.filter((gap) => gap.end - gap.start > (clock.to - clock.from) * NARROWEST);
+  const lost = gaps.reduce((sum, { start, end }) => sum + end - start, 0);
+  return (
+    <div class="axis gaps" role="group" aria-label="Gaps">
+      <span class="axis-label">
+        {plural(gaps.length, "gap")}, {duration(lost)}
+      </span>
+      <div class="axis-track">
+        {shown.map(({ start, end }) => {
+          const left = share(start, clock);
+          const after = start > clock.origin ? `${duration(start - clock.origin)} after the start` : "at the start";
+          const name = `gap of ${duration(end - start)}, ${after}: nothing of the task ran`;
+          return (
+            <span key={start} class="gap" role="img" aria-label={name} title={name} style={{ left: `${left * 100}%`, width: `${(share(end, clock) - left) * 100}%` }}>
+              <span>gap {duration(end - start)}</span>
+            </span>
+          );
+        })}
+      </div>
     </div>
   );
 }
