@@ -11,11 +11,9 @@ from typing import Any, NamedTuple
 from hiveloop._shape import is_list
 
 from . import semconv as names
-from ._messages import SpanEvents, parsed
+from ._messages import Attributes, SpanEvents, parsed
 
 __all__ = ["Note", "Own", "metadata_of", "notes_of", "own_of"]
-
-Attributes = Mapping[str, object]
 
 
 class Own(NamedTuple):

@@ -8,19 +8,17 @@ OTLP can use it on what it decoded.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from hiveloop._shape import is_dict, is_list
-
 from . import _dialects as table
-from ._dialects import Kind, Name
+from ._dialects import Kind
+from ._kinds import OWN_SCOPE, is_about_ai, kind_of_span
+from ._lookup import count_of, event_named, number_of, text_of
 from ._messages import (
     LONGEST_TEXT,
+    Attributes,
     SpanEvents,
-    parsed,
     prompt_text,
     response_text,
     tool_arguments,
@@ -29,6 +27,7 @@ from ._messages import (
 from ._own import Note, Own, metadata_of, notes_of, own_of
 
 __all__ = [
+    "OWN_SCOPE",
     "Kind",
     "Note",
     "Own",
@@ -40,9 +39,6 @@ __all__ = [
     "read_span",
 ]
 
-Attributes = Mapping[str, object]
-OWN_SCOPE = "hiveloop"
-"""Name of the instrumentation scope of hiveloop's own spans."""
 _LONGEST_NAME = 200
 
 
@@ -132,89 +128,6 @@ class SpanFacts(NamedTuple):
 _SHARED = ("model", "provider", "cost", "finish_reason", "prompt", "response", "session_id", "agent_name")
 """Facts that spans of the same call share."""
 
-# -- kinds ------------------------------------------------------------------------------------
-
-
-def kind_of_span(name: str, attributes: Attributes, scope_name: str = "", *, span_kind: str = "") -> Kind:
-    """Tell what a span is about, by what is known of it so far; attributes may still come.
-
-    Args:
-        name: of the span.
-        attributes: of the span.
-        scope_name: of the instrumentation that made it; `is_about_ai` tells more.
-        span_kind: OpenTelemetry's kind in any case, such as "CLIENT".
-    """
-    if scope_name == OWN_SCOPE:
-        return _own_kind(attributes)
-    if table.SIGNS.isdisjoint(attributes):  # the usual case: spans about anything else
-        return _kind_by_name(name, scope_name) or "other"
-    for key in table.KIND_NAMES:
-        value = attributes.get(key)
-        if value is not None:
-            found = _declared_kind(key, value)
-            if found is not None:
-                return found
-    return _guessed_kind(name, attributes, scope_name, span_kind)
-
-
-def is_about_ai(scope_name: str) -> bool:
-    """Tell whether all spans of an instrumentation are about AI, though it says what only at their end."""
-    return scope_name.startswith(table.AI_SCOPES)
-
-
-def _own_kind(attributes: Attributes) -> Kind:
-    if attributes.get(table.PENDING[0]) == table.PENDING[1]:
-        return "other"
-    if "hiveloop.llm.call.name" in attributes:
-        return "llm"
-    if "hiveloop.action.id" in attributes and "hiveloop.event.id" not in attributes:
-        return "tool" if attributes.get("gen_ai.operation.name") == "execute_tool" else "step"
-    return "agent" if attributes.get("gen_ai.operation.name") == "invoke_agent" else "other"
-
-
-def _declared_kind(key: str, value: object) -> Kind | None:
-    word = str(value).strip('"').lower()
-    kind = table.KINDS.get(word)
-    if kind is not None or word in table.SAYS_NOTHING:
-        return kind
-    if key == "ai.operationId":
-        return "embedding" if ".doembed" in word else "llm" if ".do" in word else "step"
-    if key == "gen_ai.operation.name":
-        return "llm" if word.startswith(("chat", "text_", "generate_")) else "step"
-    return None
-
-
-def _guessed_kind(name: str, attributes: Attributes, scope_name: str, span_kind: str) -> Kind:
-    by_name = _kind_by_name(name, scope_name)
-    if by_name is not None:
-        return by_name
-    if any(key in attributes for key in table.TOOL_NAME):
-        return "tool"
-    if attributes.get("mcp.method.name") == "tools/call":
-        return "tool"
-    if _text(attributes, table.MODEL) is not None and _speaks_of_a_model(attributes, span_kind):
-        return "embedding" if "embed" in name.lower() else "llm"
-    store = attributes.get("db.system", attributes.get("db.system.name"))
-    return "retrieval" if isinstance(store, str) and store.lower() in table.VECTOR_STORES else "other"
-
-
-def _kind_by_name(name: str, scope_name: str) -> Kind | None:
-    if scope_name == table.ADK_SCOPE and name.startswith(table.ADK_MODEL_CALLS):
-        return "llm"
-    match = table.SPAN_NAMES.match(name)
-    if match is None:
-        return None
-    if match["agent"]:
-        return "agent"
-    return "step" if match["step"] else table.KINDS.get(match["kind"] or "tool")
-
-
-def _speaks_of_a_model(attributes: Attributes, span_kind: str) -> bool:
-    if span_kind.lower() in ("server", "consumer", "producer"):
-        return False
-    return any(key in attributes for key in table.SIGNS_OF_A_CALL)
-
-
 # -- reading ----------------------------------------------------------------------------------
 
 
@@ -246,12 +159,12 @@ def read_span(
         about,
         _shown_name(about, name, attributes),
         agent_name=named_agent(about, name, attributes),
-        agent_id=_text(attributes, table.AGENT_ID),
-        agent_version=_text(attributes, table.AGENT_VERSION),
-        framework=_text(attributes, ("hiveloop.agent.framework",)) or framework_of(scope_name),
-        workflow=_text(attributes, table.WORKFLOW),
-        session_id=_text(attributes, table.SESSION),
-        operation=_text(attributes, table.OPERATION),
+        agent_id=text_of(attributes, table.AGENT_ID),
+        agent_version=text_of(attributes, table.AGENT_VERSION),
+        framework=text_of(attributes, ("hiveloop.agent.framework",)) or framework_of(scope_name),
+        workflow=text_of(attributes, table.WORKFLOW),
+        session_id=text_of(attributes, table.SESSION),
+        operation=text_of(attributes, table.OPERATION),
         **_failure(attributes, events, failed, status_message),
     )
     if about in ("llm", "embedding"):
@@ -259,7 +172,7 @@ def read_span(
     if about == "tool":
         facts = facts._replace(
             tool_name=facts.name,
-            tool_call_id=_text(attributes, table.TOOL_CALL_ID),
+            tool_call_id=text_of(attributes, table.TOOL_CALL_ID),
             metadata=_tool_facts(attributes),
         )
     if content:
@@ -311,23 +224,23 @@ def _content(about: Kind, attributes: Attributes, events: SpanEvents) -> dict[st
 
 def _model_facts(about: Kind, attributes: Attributes, events: SpanEvents) -> dict[str, Any]:
     # Some instrumentations tell these in an event of the span instead of in its attributes.
-    attributes = {**_event(events, "gen_ai.client.inference.operation.details"), **attributes}
-    model, answered = _text(attributes, table.MODEL), _text(attributes, table.RESPONSE_MODEL)
+    attributes = {**event_named(events, "gen_ai.client.inference.operation.details"), **attributes}
+    model, answered = text_of(attributes, table.MODEL), text_of(attributes, table.RESPONSE_MODEL)
     return {
         "model": model,
         "response_model": None if answered == model else answered,
         "provider": _provider(attributes),
         "cost": _cost(attributes),
-        "finish_reason": _text(attributes, table.FINISH),
+        "finish_reason": text_of(attributes, table.FINISH),
         "metadata": _metadata(attributes),
         **_usage(about, attributes),
     }
 
 
 def _usage(about: Kind, attributes: Attributes) -> dict[str, int | None]:
-    tokens_in, tokens_out = _count(attributes, table.TOKENS_IN), _count(attributes, table.TOKENS_OUT)
-    total = _count(attributes, table.TOKENS)
-    read, created = _count(attributes, table.CACHE_READ), _count(attributes, table.CACHE_CREATION)
+    tokens_in, tokens_out = count_of(attributes, table.TOKENS_IN), count_of(attributes, table.TOKENS_OUT)
+    total = count_of(attributes, table.TOKENS)
+    read, created = count_of(attributes, table.CACHE_READ), count_of(attributes, table.CACHE_CREATION)
     if total is not None:
         if tokens_in is None and (about == "embedding" or tokens_out is not None):
             tokens_in = max(0, total - (tokens_out or 0))
@@ -342,16 +255,16 @@ def _usage(about: Kind, attributes: Attributes) -> dict[str, int | None]:
         "total_tokens": total if tokens_in is None and tokens_out is None else None,
         "cache_read": read,
         "cache_creation": created,
-        "reasoning": _count(attributes, table.REASONING),
+        "reasoning": count_of(attributes, table.REASONING),
     }
 
 
 def _cost(attributes: Attributes) -> float | None:
-    whole = _number(attributes, table.COST)
+    whole = number_of(attributes, table.COST)
     if whole is not None:
         return whole
     for prompt, completion in table.COST_PARTS:
-        parts = [_number(attributes, (prompt,)), _number(attributes, (completion,))]
+        parts = [number_of(attributes, (prompt,)), number_of(attributes, (completion,))]
         if any(part is not None for part in parts):
             return sum(part or 0.0 for part in parts)
     return None
@@ -359,7 +272,7 @@ def _cost(attributes: Attributes) -> float | None:
 
 def _provider(attributes: Attributes) -> str | None:
     for name in table.PROVIDER:
-        value = _text(attributes, (name,))
+        value = text_of(attributes, (name,))
         if value is None:
             continue
         word = value.lower().replace(" ", "_")
@@ -371,19 +284,23 @@ def _provider(attributes: Attributes) -> str | None:
 
 
 def _metadata(attributes: Attributes) -> dict[str, Any]:
-    found: dict[str, Any] = {key: _text(attributes, names) for key, names in table.TEXTS.items()}
-    found.update({key: _number(attributes, names) for key, names in table.NUMBERS.items()})
-    seconds = _number(attributes, table.FIRST_CHUNK)
+    found: dict[str, Any] = {key: text_of(attributes, names) for key, names in table.TEXTS.items()}
+    found.update({key: number_of(attributes, names) for key, names in table.NUMBERS.items()})
+    seconds = number_of(attributes, table.FIRST_CHUNK)
     if seconds is not None:
         found["time_to_first_token_ms"] = seconds * 1_000
     return {key: _whole_if_it_is(value) for key, value in found.items() if value is not None}
 
 
 def _tool_facts(attributes: Attributes) -> dict[str, Any]:
-    category = _text(attributes, table.TOOL_TYPE)
-    status = _count(attributes, ("http.response.status_code", "http.status_code"))
+    category = text_of(attributes, table.TOOL_TYPE)
+    status = count_of(attributes, ("http.response.status_code", "http.status_code"))
     found: dict[str, Any] = {"tool_category": category, "http_status": status}
     return {key: value for key, value in found.items() if value is not None}
+
+
+def _whole_if_it_is(value: Any) -> Any:
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 # -- names ------------------------------------------------------------------------------------
@@ -394,9 +311,9 @@ def named_agent(kind: Kind, name: str, attributes: Attributes) -> str | None:
 
     A name that is new in every run, as one that ends with an id is, loses that end: agents are few.
     """
-    found = _text(attributes, table.AGENT_NAME)
+    found = text_of(attributes, table.AGENT_NAME)
     if found is None and kind == "agent":
-        found = _text(attributes, table.AGENT_NODE) or _stripped(name)
+        found = text_of(attributes, table.AGENT_NODE) or _stripped(name)
         found = None if found.startswith("ai.") else found
     if found is None:
         return None
@@ -408,9 +325,9 @@ def _shown_name(kind: Kind, name: str, attributes: Attributes) -> str:
     if kind in ("llm", "embedding"):
         return _call_name(name, attributes)
     if kind == "tool":
-        told = _text(attributes, table.TOOL_NAME) or _text(attributes, ("traceloop.entity.name",))
+        told = text_of(attributes, table.TOOL_NAME) or text_of(attributes, ("traceloop.entity.name",))
     elif kind in ("workflow", "step"):
-        told = _text(attributes, ("hiveloop.action.name", "gen_ai.workflow.name", "traceloop.entity.name"))
+        told = text_of(attributes, ("hiveloop.action.name", "gen_ai.workflow.name", "traceloop.entity.name"))
     elif kind == "agent":
         told = named_agent(kind, name, attributes)
     else:
@@ -420,10 +337,10 @@ def _shown_name(kind: Kind, name: str, attributes: Attributes) -> str:
 
 def _call_name(name: str, attributes: Attributes) -> str:
     """What a model was called for: "chat" of ``chat gpt-4o``, else the name the framework chose."""
-    told = _text(attributes, ("hiveloop.llm.call.name", "ai.telemetry.functionId"))
+    told = text_of(attributes, ("hiveloop.llm.call.name", "ai.telemetry.functionId"))
     if told is not None:
         return told
-    model = _text(attributes, table.MODEL)
+    model = text_of(attributes, table.MODEL)
     if model is not None and name.endswith(f" {model}"):
         name = name[: -len(model) - 1]
     return name.strip()[:_LONGEST_NAME] or "chat"
@@ -455,74 +372,13 @@ def _failure(
 ) -> dict[str, Any]:
     if not failed:
         return {}
-    raised = _event(events, "exception")
-    kind = _text(raised, ("exception.type",)) or _text(attributes, table.ERROR_TYPE)
+    raised = event_named(events, "exception")
+    kind = text_of(raised, ("exception.type",)) or text_of(attributes, table.ERROR_TYPE)
     message = (
-        _text(raised, ("exception.message",)) or status_message or _text(attributes, table.ERROR_MESSAGE)
+        text_of(raised, ("exception.message",)) or status_message or text_of(attributes, table.ERROR_MESSAGE)
     )
     return {
         "failed": True,
         "error_type": None if kind in (None, "_OTHER") else kind,
         "error_message": None if message is None else message[:LONGEST_TEXT],
     }
-
-
-# -- values -----------------------------------------------------------------------------------
-
-
-def _event(events: SpanEvents, wanted: str) -> Attributes:
-    """The attributes of the last event of a name; none without one."""
-    for name, attributes in reversed(events):
-        if name == wanted:
-            return attributes
-    return {}
-
-
-# The next two look each name up themselves: a call for each would be most of the cost of reading a span.
-
-
-def _text(attributes: Attributes, names: tuple[Name, ...]) -> str | None:
-    """The first of these attributes that is a text, or a list that begins with one."""
-    for name in names:
-        value = attributes.get(name) if type(name) is str else _within(attributes, name)
-        if value is None:
-            continue
-        if is_list(value) and value:
-            value = value[0]
-        if not isinstance(value, str | int | float):
-            continue
-        text = value[:LONGEST_TEXT].strip() if isinstance(value, str) else str(value)
-        if text:
-            return text
-    return None
-
-
-def _number(attributes: Attributes, names: tuple[Name, ...]) -> float | None:
-    """The first of these attributes that is a number, 0 or more; digits as text count."""
-    for name in names:
-        value = attributes.get(name) if type(name) is str else _within(attributes, name)
-        if value is None or isinstance(value, bool) or not isinstance(value, int | float | str):
-            continue
-        try:
-            number = float(value)
-        except (ValueError, OverflowError):
-            continue
-        if math.isfinite(number) and number >= 0:
-            return number
-    return None
-
-
-def _within(attributes: Attributes, name: Name) -> object:
-    """A value inside the JSON of an attribute."""
-    held = attributes.get(name[0])
-    tree = None if held is None else parsed(held)
-    return tree.get(name[1]) if is_dict(tree) else None
-
-
-def _count(attributes: Attributes, names: tuple[Name, ...]) -> int | None:
-    number = _number(attributes, names)
-    return None if number is None else round(number)
-
-
-def _whole_if_it_is(value: Any) -> Any:
-    return int(value) if isinstance(value, float) and value.is_integer() else value
