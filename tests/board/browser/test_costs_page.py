@@ -117,7 +117,8 @@ def test_a_model_without_a_price_gets_one_and_its_calls_their_costs(board: Board
     page.keyboard.press("Tab")
     page.keyboard.type("8")
     page.keyboard.press("Enter")
-    expect(page.get_by_text("The price of home-made-7 is set.")).to_be_visible()
+    said = "The price of home-made-7 is set. Calls of before follow by themselves."
+    expect(page.get_by_text(said)).to_be_visible()
     expect(metric(page, "Total")).to_contain_text("~$4.00")
     row = page.get_by_role("row", name="Price of home-made-7")
     expect(row).to_contain_text("edited here")

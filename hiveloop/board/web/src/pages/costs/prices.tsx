@@ -168,7 +168,7 @@ function PriceForm({ draft, onDraft, onDone }: { draft: Draft; onDraft: (draft: 
     done.value = error.value = "";
     try {
       await send("PUT", PATH, bodyOf(draft));
-      done.value = `The price of ${draft.model.trim()} is set.`;
+      done.value = `The price of ${draft.model.trim()} is set. Calls of before follow by themselves.`;
       onDraft(BLANK);
       onDone();
     } catch (failure) {
