@@ -69,9 +69,7 @@ def test_a_list_that_is_too_long_says_how_many_it_leaves_out(board: Board, sign_
     expect(panel(page, "To-dos").locator(".panel-head")).to_contain_text("12")
     expect(panel(page, "To-dos")).not_to_contain_text("not listed")
     page.goto(f"{board.endpoint}/agent?id=sender&view=pipeline")
-    expect(panel(page, "To-dos")).to_contain_text(
-        "1 more is not listed here: the next come up as these"
-    )
+    expect(panel(page, "To-dos")).to_contain_text("1 more is not listed here: the next come up as these")
 
 
 def test_an_approval_leaves_the_inbox_when_it_was_decided(board: Board, sign_in: SignIn) -> None:
