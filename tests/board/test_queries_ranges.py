@@ -43,9 +43,9 @@ def _ask(store: Store, query: Any, now_us: int = NOW, **given: str) -> Any:
         return query(reader, "live", Params(given, now_us))
 
 
-def _events(store: Store, since: int, until: int, where: str = "1 = 1") -> int:
-    """Calls in whole hours, counted one by one."""
-    begin, end = since - since % HOUR_US, until + -until % HOUR_US
+def _events(store: Store, since: int, until: int, where: str = "1 = 1", step: int = HOUR_US) -> int:
+    """Calls in whole hours, or other steps, counted one by one."""
+    begin, end = since - since % step, until + -until % step
     sql = f"SELECT COUNT(*) AS n FROM events WHERE ts_us >= ? AND ts_us < ? AND {where}"
     return int(rows_of(store, sql, begin, end)[0]["n"])
 
@@ -79,6 +79,30 @@ def test_any_range_has_the_calls_of_its_hours(store: Store, since: int, hours: i
         assert points["summary"]["llm_call_count"] == expected
 
 
+@hypothesis.given(
+    back=st.integers(10, 46 * 60),
+    minutes=st.integers(10, 410),
+    interval=st.sampled_from(("5m", "15m", "1h")),
+)
+@hypothesis.settings(
+    max_examples=60, deadline=None, suppress_health_check=[hypothesis.HealthCheck.function_scoped_fixture]
+)
+def test_short_ranges_have_the_calls_of_their_five_minutes(
+    store: Store, back: int, minutes: int, interval: str
+) -> None:
+    start = NOW - back * 60 * SECOND
+    end = min(start + minutes * 60 * SECOND, NOW)
+    given = {"since": str(start / SECOND), "until": str(end / SECOND)}
+    expected = _events(store, start, end, step=HOUR_US // 12)
+    found = _ask(store, metrics.metrics, **given, interval=interval, group_by="agent")
+    assert found["summary"]["llm_call_count"] == expected
+    assert sum(point["llm_call_count"] for point in found["timeseries"]) == expected
+    assert sum(group["llm_call_count"] for group in found["groups"]) == expected
+    one = _ask(store, metrics.metrics, **given, interval=interval, agent_id="a2")
+    called = _events(store, start, end, "agent_id = 'a2'", step=HOUR_US // 12)
+    assert one["summary"]["llm_call_count"] == called
+
+
 @pytest.mark.parametrize("name", ["7d", "30d"])
 def test_ranges_up_to_now_agree_on_every_page(store: Store, name: str) -> None:
     length = {"7d": 7, "30d": 30}[name] * DAY_US
@@ -101,4 +125,9 @@ def test_what_clocks_that_run_ahead_report_is_not_counted_before_its_time(tmp_pa
     assert _ask(ahead, cost.llm_calls, now, range="7d")["totals"]["call_count"] == 2
     assert _ask(ahead, metrics.metrics, now, range="7d")["summary"]["llm_call_count"] == 2
     assert _ask(ahead, insights.insights, now, range="7d")["prompts"][0]["call_count"] == 2
+    soon = {"until": str((now - HOUR_US) / SECOND), "since": str((now - 3 * HOUR_US) / SECOND)}
+    assert _ask(ahead, metrics.metrics, now, range="6h")["summary"]["llm_call_count"] == 1
+    assert _ask(ahead, metrics.metrics, now, **soon)["summary"]["llm_call_count"] == 1
+    ahead.append("live", [llm((now - NOON) / SECOND + 600, cost=0.25, name="plan")]).result()
+    assert _ask(ahead, metrics.metrics, now, range="6h")["summary"]["llm_call_count"] == 1
     ahead.close()

@@ -8,7 +8,7 @@ from hiveloop.board.store.protocol import Reader
 
 from ._clock import DAY, HOUR
 from ._happenings import Happening
-from ._rollups import Rows, hourly_rows, measures
+from ._rollups import Rows, Span, measures, rows_of, span_of
 from ._samples import newest
 from ._sql import Where
 from .params import Params, Window
@@ -45,6 +45,7 @@ class Asked(NamedTuple):
     world: str
     params: Params
     window: Window
+    span: Span
 
     def newest(self, condition: str, name: str) -> list[Happening]:
         """Return the newest events for which a condition holds."""
@@ -61,7 +62,7 @@ class Asked(NamedTuple):
     def hourly(self, stem: str, *columns: str, **equal: str) -> Rows:
         """Return rows of tables of hours, by those of its columns that a request may name, and others."""
         named = {column: self.params.text(_GIVEN[column]) for column in columns}
-        return hourly_rows(self.db, stem, Where(self.world).equal(**equal, **named), self.params, self.window)
+        return rows_of(stem, Where(self.world).equal(**equal, **named), self.span)
 
     def rows(self, sql: str, where: Where | Rows) -> list[dict[str, Any]]:
         """Run a statement with the arguments of its conditions."""
@@ -75,7 +76,7 @@ def asked_for(db: Reader, world: str, params: Params) -> Asked:
     window = window._replace(start_us=window.start_us // step * step)
     if window.interval_us < HOUR:
         window = window._replace(interval="1h", interval_us=HOUR)
-    return Asked(db, world, params, window)
+    return Asked(db, world, params, window, span_of(db, world, params, window))
 
 
 def total(rows: list[dict[str, Any]], name: str) -> int:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from hiveloop.board.prices import ESTIMATED, REPORTED
-from hiveloop.board.store.protocol import Reader
+from hiveloop.board.store.protocol import Reader, Value
 
 from ._clock import DAY, HOUR, MINUTE
-from ._rollups import Rows, hourly_rows
+from ._rollups import Span, rows_of, span_of
 from ._sql import Where, dollars
 from ._values import ratio
 from .params import Params, Window
@@ -34,8 +34,8 @@ _SINGLE_SUMS = (
     " SUM(cost_nano) AS cost_nano, SUM(est_nano) AS est_nano,"
     " SUM(CASE WHEN cost_nano IS NULL AND est_nano IS NULL THEN 1 ELSE 0 END) AS unpriced"
 )
-_SINGLE_USED = ("tokens_in", "tokens_out", "cost_nano", "est_nano")
-_ADDED = ("calls", *_SINGLE_USED)
+_SPENT = ("tokens_in", "tokens_out", "cost_nano", "est_nano")
+_ADDED = ("calls", *_SPENT)
 CALL_USED = (*_ADDED, "reported_calls", "estimated_calls")
 """Columns behind `CALL_SUMS`."""
 CALL_SUMS = ", ".join(
@@ -45,7 +45,7 @@ CALL_SUMS = ", ".join(
     ]
 )
 """Measures from rows of calls."""
-WORK_USED = ("llm_calls", *_SINGLE_USED, "unpriced")
+WORK_USED = ("llm_calls", *_SPENT, "unpriced")
 """What rows of all work tell of calls."""
 _WORK_SUMS = ", ".join(["SUM(llm_calls) AS calls", *(f"SUM({name}) AS {name}" for name in WORK_USED[1:])])
 """The same from rows of all work, which are far fewer, but tell no models and no names."""
@@ -56,15 +56,15 @@ class Source(NamedTuple):
 
     Attributes:
         where: conditions.
-        params: of the request.
         window: from and to when, as far as its rows can tell it.
         stem: beginning of the names of tables by time; "" for single calls, whose time is in `where`.
+        span: the window for these tables.
     """
 
     where: Where
-    params: Params
     window: Window
     stem: str = ""
+    span: Span | None = None
 
     @property
     def step_us(self) -> int:
@@ -73,22 +73,23 @@ class Source(NamedTuple):
 
     def grouped(self, db: Reader, columns: str) -> list[dict[str, Any]]:
         """Return the measures for each combination of columns."""
-        rows, sums, used = self._rows(db, DAY)
-        found = rows.of([*columns.split(", "), *used])
-        return db.rows(f"SELECT {columns}, {sums} FROM {found} GROUP BY {columns}", rows.args)
+        sums, found, args = self._found(columns.split(", "), DAY)
+        return db.rows(f"SELECT {columns}, {sums} FROM {found} GROUP BY {columns}", args)
 
     def over_time(self, db: Reader, column: str, interval_us: int) -> list[dict[str, Any]]:
         """Return the measures for each interval and value of a column."""
-        rows, sums, used = self._rows(db, interval_us)
-        bucket, found = f"({rows.time} / {interval_us}) AS bucket", rows.of([rows.time, column, *used])
-        return db.rows(f"SELECT {bucket}, {column}, {sums} FROM {found} GROUP BY 1, 2", rows.args)
+        time = "ts_us" if self.span is None else "hour_us"
+        sums, found, args = self._found([time, column], interval_us)
+        sql = f"SELECT ({time} / {interval_us}) AS bucket, {column}, {sums} FROM {found} GROUP BY 1, 2"
+        return db.rows(sql, args)
 
-    def _rows(self, db: Reader, longest_us: int) -> tuple[Rows, str, tuple[str, ...]]:
-        """The rows, what to select of them, and the columns behind that."""
-        if self.stem:
-            rows = hourly_rows(db, self.stem, self.where, self.params, self.window, longest_us)
-            return (rows, _WORK_SUMS, WORK_USED) if self.stem == "roll" else (rows, CALL_SUMS, CALL_USED)
-        return Rows("ts_us", self.where, [("events", None, None)]), _SINGLE_SUMS, _SINGLE_USED
+    def _found(self, columns: list[str], longest_us: int) -> tuple[str, str, list[Value]]:
+        """What to select of calls, where they are found, and the arguments of that."""
+        if self.span is None:
+            return _SINGLE_SUMS, f"events WHERE {self.where}", self.where.args
+        rows = rows_of(self.stem, self.where, self.span, longest_us)
+        sums, used = (_WORK_SUMS, WORK_USED) if self.stem == "roll" else (CALL_SUMS, CALL_USED)
+        return sums, rows.of(columns, used), rows.args
 
 
 def source_of(db: Reader, world: str, params: Params, window: Window, *, tells_models: bool = True) -> Source:
@@ -103,12 +104,13 @@ def source_of(db: Reader, world: str, params: Params, window: Window, *, tells_m
     """
     if _are_few(db, world, window):
         where = call_filter(Where(world).also("kind = 'llm_call'"), params, name="label")
-        return Source(where.between("ts_us", window.start_us, window.end_us), params, window)
+        return Source(where.between("ts_us", window.start_us, window.end_us), window)
     stem = "calls" if params.text("name") is not None else "models"
     if stem == "models" and not tells_models and params.text("model") is None:
         stem = "roll"
     hours = window._replace(start_us=window.start_us // HOUR * HOUR)
-    return Source(call_filter(Where(world), params, name="name"), params, hours, stem)
+    span = span_of(db, world, params, hours)
+    return Source(call_filter(Where(world), params, name="name"), hours, stem, span)
 
 
 def _are_few(db: Reader, world: str, window: Window) -> bool:

@@ -69,7 +69,7 @@ def meta(asked: Asked) -> list[dict[str, Any]]:
     rows = asked.hourly("llm_meta", "agent_id", "project", "environment", "model")
     sql = (
         f"SELECT model, {sums(_META)}, COALESCE(MAX(context_max), 0) AS context_max"
-        f" FROM {rows.of(('model', *_META, 'context_max'))} GROUP BY model ORDER BY model"
+        f" FROM {rows.of(['model'], _META, ['context_max'])} GROUP BY model ORDER BY model"
     )
     return asked.rows(sql, rows)
 
@@ -106,7 +106,7 @@ def cache(rows: list[dict[str, Any]]) -> dict[str, Any]:
 def _by_property(asked: Asked, name: str) -> list[dict[str, Any]]:
     rows = asked.hourly("llm_by", "agent_id", property=name)
     names = ("calls", "tokens_in", "tokens_out", "cost_nano", "est_nano")
-    sql = f"SELECT value, {sums(names)} FROM {rows.of(('value', *names))} GROUP BY value"
+    sql = f"SELECT value, {sums(names)} FROM {rows.of(['value'], names)} GROUP BY value"
     return asked.rows(sql, rows)
 
 

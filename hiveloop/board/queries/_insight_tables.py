@@ -43,7 +43,7 @@ def prompts(asked: Asked) -> list[dict[str, Any]]:
     rows = asked.hourly("calls", "agent_id", "project", "environment", "model")
     sql = (
         f"SELECT name, {CALL_SUMS}, {sums(_TIMED)}, MAX(slowest_ms) AS slowest_ms"
-        f" FROM {rows.of(('name', *CALL_USED, *_TIMED, 'slowest_ms'))} GROUP BY name"
+        f" FROM {rows.of(['name'], [*CALL_USED, *_TIMED], ['slowest_ms'])} GROUP BY name"
         " ORDER BY SUM(cost_nano + est_nano) DESC, SUM(calls) DESC, name LIMIT 100"
     )
     spread = _histograms(asked, "call")
@@ -62,7 +62,7 @@ def tools(asked: Asked) -> list[dict[str, Any]]:
     columns = ("actions", "failed", *_TIMED)
     sql = (
         f"SELECT name, {sums(columns)}, MAX(slowest_ms) AS slowest_ms"
-        f" FROM {found.of(('name', *columns, 'slowest_ms'))}"
+        f" FROM {found.of(['name'], columns, ['slowest_ms'])}"
         " GROUP BY name ORDER BY SUM(actions) DESC, name LIMIT 100"
     )
     spread = _histograms(asked, "action")
@@ -110,7 +110,7 @@ def models(asked: Asked) -> list[dict[str, Any]]:
     """Return what was spent on each model."""
     rows = asked.hourly("models", "agent_id", "project", "environment", "model")
     sql = (
-        f"SELECT model, {CALL_SUMS}, {sums(_TIMED)} FROM {rows.of(('model', *CALL_USED, *_TIMED))}"
+        f"SELECT model, {CALL_SUMS}, {sums(_TIMED)} FROM {rows.of(['model'], [*CALL_USED, *_TIMED])}"
         " GROUP BY model ORDER BY SUM(cost_nano + est_nano) DESC, SUM(calls) DESC, model LIMIT 100"
     )
     shown: list[dict[str, Any]] = []

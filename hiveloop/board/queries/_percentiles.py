@@ -38,7 +38,7 @@ class Histogram:
 
 def histograms(db: Reader, rows: Rows) -> dict[str, Histogram]:
     """Return the histogram of each name in rows of one subject: action, call or task."""
-    sql = f"SELECT name, bucket, SUM(n) AS n FROM {rows.of(('name', 'bucket', 'n'))} GROUP BY name, bucket"
+    sql = f"SELECT name, bucket, SUM(n) AS n FROM {rows.of(('name', 'bucket'), ['n'])} GROUP BY name, bucket"
     found: dict[str, Histogram] = {}
     for row in db.rows(sql, rows.args):
         found.setdefault(str(row["name"]), Histogram()).add(int(row["bucket"] or 0), int(row["n"] or 0))

@@ -6,41 +6,70 @@ from collections.abc import Iterable, Sequence
 from functools import cache
 from typing import Any, NamedTuple
 
-from hiveloop.board.model import WORLDS
 from hiveloop.board.store.protocol import Reader, Value
-from hiveloop.board.store.schema import BY_NAME
+from hiveloop.board.store.schema import BY_NAME, Table
 
 from ._clock import DAY, HOUR, MINUTE
 from ._sql import Where, sums
 from .params import Params, Window
 
-__all__ = ["FIVE", "Rows", "aligned", "hourly_rows", "measures", "place"]
+__all__ = ["FIVE", "Rows", "Span", "aligned", "measures", "place", "rows_of", "span_of"]
 
 FIVE = 5 * MINUTE
 _FINE_RANGE = 6 * HOUR
 _FINE_AGE = 47 * HOUR
 """How long five-minute rows are surely kept."""
-_LENGTHS = ("1d", "6h", "1h")
+_LENGTHS = ("1d", "6h", "1h", "5m")
 """Ends of the names of tables, by the length of their rows, the longest first."""
+_TIME = "hour_us"
+"""Name of the column with the start of a row, whatever its table calls it."""
+
+
+class Span(NamedTuple):
+    """A window as rows can tell it.
+
+    Attributes:
+        start_us: start of its first row.
+        end_us: end of its last row.
+        step_us: how long the shortest rows are that may be read.
+        is_last: whether nothing is known from later, so that rows may reach beyond the end.
+    """
+
+    start_us: int
+    end_us: int
+    step_us: int
+    is_last: bool
 
 
 class Rows(NamedTuple):
     """Rows to be summed up, of several tables with the same columns.
 
     Attributes:
-        time: the column with the start of a row.
         where: conditions on all of them.
-        stretches: tables, each with its stretch of time; None for no bound.
+        stretches: tables, each with its stretch of time.
     """
 
-    time: str
     where: Where
-    stretches: Sequence[tuple[str, int | None, int | None]]
+    stretches: Sequence[tuple[Table, int, int]]
 
-    def of(self, columns: Iterable[str]) -> str:
-        """Return the rows as what follows ``FROM``; `args` has its arguments."""
-        names = ", ".join(dict.fromkeys(columns))
-        parts = (f"SELECT {names} FROM {table} WHERE {where}" for table, where in self._parts())
+    def of(self, keys: Sequence[str], sums: Iterable[str], most: Iterable[str] = ()) -> str:
+        """Return what follows ``FROM``: sums of each table's rows, to be summed up again; see `args`.
+
+        That is a lot less work for the database than to put the rows of all tables together first.
+
+        Args:
+            keys: columns to group by; ``hour_us`` is the start of a row.
+            sums: columns to sum up.
+            most: columns whose maximum is wanted.
+        """
+        figures = [
+            f"{how}({name}) AS {name}" for how, names in (("SUM", sums), ("MAX", most)) for name in names
+        ]
+        parts = (
+            f"SELECT {', '.join([*_named(table, keys), *figures])} FROM {table.name} WHERE {where}"
+            f" GROUP BY {', '.join(_grouping(table, keys))}"
+            for table, where in self._parts()
+        )
         return f"({' UNION ALL '.join(parts)}) AS found"
 
     @property
@@ -48,60 +77,79 @@ class Rows(NamedTuple):
         """The arguments of the statement's placeholders."""
         return [value for _, where in self._parts() for value in where.args]
 
-    def _parts(self) -> Iterable[tuple[str, Where]]:
+    def _parts(self) -> Iterable[tuple[Table, Where]]:
         for table, since, until in self.stretches:
-            yield table, self.where.copy().between(self.time, since, until)
+            yield table, self.where.copy().between(table.time, since, until)
 
 
-def hourly_rows(
-    db: Reader, stem: str, where: Where, params: Params, window: Window, longest_us: int = DAY
-) -> Rows:
-    """Return the rows of a window from a table of hours and its twins.
+def _named(table: Table, keys: Iterable[str]) -> list[str]:
+    return [f"{table.time} AS {_TIME}" if key == _TIME else key for key in keys]
+
+
+def _grouping(table: Table, keys: Sequence[str]) -> list[str]:
+    """What to group by: by the order of the table's rows where that fits, since then nothing is sorted."""
+    others = [key for key in keys if key != _TIME]
+    ordered = table.key[table.key.index(table.time) :]
+    in_order = [table.time, *others]
+    if len(in_order) < len(ordered) and tuple(in_order) == ordered[: len(in_order)]:
+        return in_order
+    return in_order if _TIME in keys else others
+
+
+def span_of(db: Reader, world: str, params: Params, window: Window, step_us: int = HOUR) -> Span:
+    """Return a window as rows of a length can tell it: from the start of one to the end of another."""
+    start, end = window.start_us // step_us * step_us, window.end_us + -window.end_us % step_us
+    is_last = window.end_us >= params.now_us and not _has_later(db, world, end, step_us)
+    return Span(start, end, step_us, is_last)
+
+
+def _has_later(db: Reader, world: str, us: int, step_us: int) -> bool:
+    """Tell whether events are known from a time that is still to come, by clocks that run ahead."""
+    table = BY_NAME["roll_1h" if step_us >= HOUR else "roll_5m"]
+    sql = f"SELECT 1 FROM {table.name} WHERE world = ? AND {table.time} >= ? LIMIT 1"
+    return bool(db.rows(sql, (world, us)))
+
+
+def rows_of(stem: str, where: Where, span: Span, longest_us: int = DAY) -> Rows:
+    """Return the rows of a span from a table and its twins of other lengths.
 
     Args:
-        db: the store.
-        stem: the tables' name without the length of its rows.
+        stem: the tables' name without the length of their rows.
         where: conditions.
-        params: of the request.
-        window: from and to when; whole hours are taken.
+        span: from when to when, and how short rows may be.
         longest_us: no row is longer; the interval, where one is asked for.
     """
-    tables = [table for table in _tables(stem) if table[1] <= max(longest_us, HOUR)]
-    start, end = window.start_us // HOUR * HOUR, window.end_us + -window.end_us % HOUR
-    if window.end_us >= params.now_us and not _has_later(db, end):
-        end += -end % tables[0][1]  # so that the row of today is read, and not its hours
-    return Rows("hour_us", where, _cut(start, end, tables))
-
-
-def _has_later(db: Reader, us: int) -> bool:
-    """Tell whether events are known from hours that are still to come, by clocks that run ahead."""
-    sql = "SELECT 1 FROM roll_1h WHERE world = ? AND hour_us >= ? LIMIT 1"
-    return any(db.rows(sql, (world, us)) for world in WORLDS)
+    longest = max(longest_us, span.step_us)
+    tables = [table for table in _tables(stem) if span.step_us <= table.step_us <= longest]
+    end = span.end_us
+    if span.is_last:
+        end += -end % tables[0].step_us  # so that the row of today is read, and not its hours
+    return Rows(where, _cut(span.start_us, end, tables))
 
 
 @cache
-def _tables(stem: str) -> list[tuple[str, int]]:
-    """Tables and the length of their rows; those that have no hours of their own have their source's."""
+def _tables(stem: str) -> list[Table]:
+    """Tables by the length of their rows; those that have no hours of their own have their source's."""
     known = [table for end in _LENGTHS if (table := BY_NAME.get(f"{stem}_{end}")) is not None]
     shortest = known[-1]
-    hours = shortest if shortest.step_us == HOUR else BY_NAME[shortest.source]
-    return [(table.name, table.step_us) for table in dict.fromkeys([*known, hours])]
+    hours = shortest if shortest.step_us <= HOUR else BY_NAME[shortest.source]
+    return list(dict.fromkeys([*known, hours]))
 
 
-def _cut(start: int, end: int, tables: Sequence[tuple[str, int]]) -> list[tuple[str, int, int]]:
+def _cut(start: int, end: int, tables: Sequence[Table]) -> list[tuple[Table, int, int]]:
     """Cut a stretch into rows that are as long as possible, and whole."""
-    (name, length), *shorter = tables
-    first, last = start + -start % length, end - end % length
+    table, *shorter = tables
+    first, last = start + -start % table.step_us, end - end % table.step_us
     if not shorter:
-        return [(name, start, end)] if start < end else []
+        return [(table, start, end)] if start < end else []
     if first >= last:
         return _cut(start, end, shorter)
-    return [*_cut(start, first, shorter), (name, first, last), *_cut(last, end, shorter)]
+    return [*_cut(start, first, shorter), (table, first, last), *_cut(last, end, shorter)]
 
 
 def _is_fine(params: Params, window: Window) -> bool:
-    short = window.end_us - window.start_us <= _FINE_RANGE + HOUR
-    return short and window.start_us >= params.now_us - _FINE_AGE
+    start = window.start_us // FIVE * FIVE  # also of a window that was aligned, so that both say the same
+    return window.end_us - start <= _FINE_RANGE + HOUR and start >= params.now_us - _FINE_AGE
 
 
 def aligned(params: Params, window: Window) -> Window:
@@ -132,15 +180,11 @@ def measures(
     ``bucket`` among the columns stands for the start of the window's intervals.
     """
     grouped, step = columns.split(", "), window.interval_us
-    where = place(Where(world), params)
-    if _is_fine(params, window):
-        part = ("roll_5m", window.start_us // FIVE * FIVE, window.end_us)
-        rows = Rows("bucket_us", where, [part])
-    else:
-        rows = hourly_rows(db, "roll", where, params, window, step if "bucket" in grouped else DAY)
-    bucket = f"({rows.time} / {step}) * {step} AS bucket"
+    span = span_of(db, world, params, window, FIVE if _is_fine(params, window) else HOUR)
+    rows = rows_of("roll", place(Where(world), params), span, step if "bucket" in grouped else DAY)
+    bucket = f"({_TIME} / {step}) * {step} AS bucket"
     selected = ", ".join(bucket if column == "bucket" else column for column in grouped)
-    used = [rows.time if column == "bucket" else column for column in grouped]
+    found = rows.of([_TIME if column == "bucket" else column for column in grouped], names)
     groups = ", ".join(str(at + 1) for at in range(len(grouped)))
-    sql = f"SELECT {selected}, {sums(names)} FROM {rows.of([*used, *names])} GROUP BY {groups}"
+    sql = f"SELECT {selected}, {sums(names)} FROM {found} GROUP BY {groups}"
     return db.rows(sql, rows.args)

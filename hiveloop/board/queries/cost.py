@@ -140,7 +140,7 @@ def llm_calls(db: Reader, world: str, params: Params) -> dict[str, Any]:
     if params.text("task_id") is None:
         source = source_of(db, world, params, params.window())
     else:
-        source = Source(_single(world, params), params, params.window())
+        source = Source(_single(world, params), params.window())
     total = Spent()
     for row in source.grouped(db, "model"):
         total.add(row)
