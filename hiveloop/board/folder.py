@@ -13,6 +13,7 @@ from typing import IO, NamedTuple
 from hiveloop._shape import is_dict
 
 from .keys import KeyKind, kind_of_key, new_key
+from .locks import lock, open_private
 
 __all__ = ["BusyError", "DataFolder", "Running", "default_folder"]
 
@@ -136,8 +137,8 @@ class DataFolder:
         Raises:
             BusyError: another board does.
         """
-        file = _opened(self.path / "lock")
-        if not _locked(file):
+        file = open_private(self.path / "lock")
+        if not lock(file):
             running = _running(file)
             file.close()
             raise BusyError(running)
@@ -154,10 +155,10 @@ class DataFolder:
 
     def release(self) -> None:
         """Let another board use the folder."""
-        lock, self._lock = self._lock, None
-        if lock is not None:
-            lock.truncate(0)
-            lock.close()
+        file, self._lock = self._lock, None
+        if file is not None:
+            file.truncate(0)
+            file.close()
 
     def wipe(self) -> list[Path]:
         """Remove the database; return its files. The key stays, so agents need no change."""
@@ -165,32 +166,6 @@ class DataFolder:
         for path in files:
             path.unlink()
         return files
-
-
-def _opened(path: Path) -> IO[str]:
-    return os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), "r+", encoding="utf-8")
-
-
-def _locked(file: IO[str]) -> bool:
-    if sys.platform == "win32":
-        import msvcrt
-
-        try:
-            # Far behind the content, which others may want to read: there a lock shuts readers out.
-            file.seek(1 << 20)
-            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
-        except OSError:
-            return False
-        finally:
-            file.seek(0)
-        return True
-    import fcntl
-
-    try:
-        fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    return True
 
 
 def _running(file: IO[str]) -> Running | None:

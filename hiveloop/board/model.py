@@ -29,7 +29,7 @@ EVENT_TYPES = frozenset(
 SEVERITIES = frozenset(("debug", "info", "warn", "error"))
 
 
-class Profile(msgspec.Struct, frozen=True, gc=False):
+class Profile(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """What an envelope tells about the program behind an agent; None where it says nothing."""
 
     agent_version: str | None = None
@@ -38,7 +38,7 @@ class Profile(msgspec.Struct, frozen=True, gc=False):
     sdk_version: str | None = None
 
 
-class NewEvent(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class NewEvent(msgspec.Struct, frozen=True, kw_only=True, gc=False, array_like=True):
     """One accepted event, every field of the right type and within its limits.
 
     Text that was not sent is "" where a fold groups by it (task, run, project, task type) and None

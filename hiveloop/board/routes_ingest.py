@@ -51,7 +51,7 @@ async def append_events(board: Board, world: str, events: Sequence[NewEvent]) ->
         Failure: the store could not keep them.
     """
     if not events:
-        return Appended(new=[], duplicates=0, new_projects=[])
+        return Appended(world, events, [], [])
     return await publish_appended(board, board.store.append(world, events))
 
 

@@ -21,9 +21,9 @@ from hiveloop.board.routes import STATIC, Settings
 from hiveloop.board.routes_pages import LINK_PATH
 from hiveloop.board.security import Hosts, Sessions
 from hiveloop.board.server import BoardServer, PortTakenError, Started, endpoint_of, listen
+from hiveloop.board.store.apart import ApartStore
 from hiveloop.board.store.protocol import Store, StoreError
 from hiveloop.board.store.retention import Retention
-from hiveloop.board.store.sqlite import SqliteStore
 
 __all__ = ["CannotRunError", "Choices", "perform"]
 
@@ -189,7 +189,7 @@ def _opened(folder: DataFolder, database: str | None, retention: Retention) -> S
         StoreError: it cannot be used.
     """
     if database is None:
-        return SqliteStore(folder.database, retention=retention)
+        return ApartStore(folder.database, retention=retention)
     try:
         from hiveloop.board.store.postgres import PostgresStore, is_address
     except ImportError as error:

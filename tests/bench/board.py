@@ -178,7 +178,7 @@ def _loaded(
 
 
 class _Seen:
-    """What the board's process has used."""
+    """What the board's processes have used."""
 
     megabytes = 0.0
     cpu_seconds = 0.0
@@ -186,20 +186,34 @@ class _Seen:
 
 @contextmanager
 def _watched(running: Running) -> Iterator[_Seen]:
-    """Look at the board's process: the most memory so far, and at the end its processor time."""
-    process, seen, over = psutil.Process(running.process.pid), _Seen(), threading.Event()
-    before = sum(process.cpu_times()[:2])
+    """Look at the board's processes: the most memory so far, and at the end their processor time."""
+    processes, seen, over = _processes(running), _Seen(), threading.Event()
+    before = _cpu_seconds(processes)
 
     def look() -> None:
         while not over.wait(_LOOK_SECONDS):
-            seen.megabytes = max(seen.megabytes, process.memory_info().rss / 1e6)
-            seen.cpu_seconds = sum(process.cpu_times()[:2]) - before
+            seen.megabytes = max(seen.megabytes, _megabytes(processes))
+            seen.cpu_seconds = _cpu_seconds(processes) - before
 
     watcher = threading.Thread(target=look, daemon=True)
     watcher.start()
     yield seen
     over.set()
     watcher.join()
+
+
+def _processes(running: Running) -> list[psutil.Process]:
+    """The board and the one that writes for it."""
+    board = psutil.Process(running.process.pid)
+    return [board, *board.children(recursive=True)]
+
+
+def _megabytes(processes: list[psutil.Process]) -> float:
+    return sum(process.memory_info().rss for process in processes) / 1e6
+
+
+def _cpu_seconds(processes: list[psutil.Process]) -> float:
+    return sum(sum(process.cpu_times()[:2]) for process in processes)
 
 
 # -- asking ---------------------------------------------------------------------------------------
@@ -291,7 +305,7 @@ def _ask(running: Running, rounds: int, lines: list[Line]) -> None:
         for question in questions(newest["task_id"], newest["event_id"], seq):
             times = rounds if question.required else max(1, rounds // 3)
             _told(lines, _timed(client, question, times))
-    megabytes = psutil.Process(running.process.pid).memory_info().rss / 1e6
+    megabytes = _megabytes(_processes(running))
     _told(lines, Line("memory of the board after that", f"{megabytes:.0f} MB", megabytes, RSS_MB))
 
 

@@ -14,6 +14,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from hiveloop.board.store.apart import ApartStore
 from hiveloop.board.store.postgres import PostgresStore
 from hiveloop.board.store.protocol import Store
 from hiveloop.board.store.schema import TABLES
@@ -21,7 +22,15 @@ from hiveloop.board.store.sqlite import SqliteStore
 
 from .made_events import rows_of
 
-__all__ = ["KINDS", "OpenStore", "contents", "new_database", "open_store", "postgres_server"]
+__all__ = [
+    "KINDS",
+    "OpenStore",
+    "contents",
+    "new_database",
+    "open_any_store",
+    "open_store",
+    "postgres_server",
+]
 
 OpenStore = Callable[..., Store]
 """Opens the database called `name` (again); keywords go to the store."""
@@ -71,11 +80,22 @@ def postgres_server() -> Iterator[str]:
 @pytest.fixture(params=KINDS)
 def open_store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[OpenStore]:
     """Lend a function that opens stores; they are closed afterwards."""
+    yield from _lent(request, tmp_path)
+
+
+@pytest.fixture(params=[*KINDS, "apart"], name="open_store")
+def open_any_store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[OpenStore]:
+    """The same, with the store of `hiveloop board` too, which is SQLite's in another process."""
+    yield from _lent(request, tmp_path)
+
+
+def _lent(request: pytest.FixtureRequest, folder: Path) -> Iterator[OpenStore]:
     opened: list[Store] = []
     url = new_database(request.getfixturevalue("postgres_server")) if request.param == "postgres" else ""
+    file = ApartStore if request.param == "apart" else SqliteStore
 
     def open_it(**options: Any) -> Store:
-        store = PostgresStore(url, **options) if url else SqliteStore(tmp_path / "board.db", **options)
+        store: Store = PostgresStore(url, **options) if url else file(folder / "board.db", **options)
         opened.append(store)
         return store
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import psutil
 import pytest
 
 from hiveloop.board.keyring import Keyring
@@ -244,15 +245,13 @@ def test_a_program_is_stopped_with_the_board(tmp_path: Path) -> None:
     script = tmp_path / "agent.py"
     script.write_text("import threading; print('waits', flush=True); threading.Event().wait()")
     with board(tmp_path, "--port", 0, "--", sys.executable, script, ready="waits") as running:
-        children = [
-            int(pid)
-            for pid in Path(f"/proc/{running.process.pid}/task/{running.process.pid}/children")
-            .read_text()
-            .split()
+        [program] = [
+            child
+            for child in psutil.Process(running.process.pid).children()
+            if str(script) in child.cmdline()
         ]
-        assert len(children) == 1
         assert running.end(signal.SIGTERM) == 0
-        eventually(lambda: not Path(f"/proc/{children[0]}").exists())
+        eventually(lambda: not program.is_running())
 
 
 @contextmanager

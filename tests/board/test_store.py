@@ -22,9 +22,9 @@ from hiveloop.board.store.sqlite import SqliteStore
 from tests.bench.board_store import fleet
 
 from .made_events import NOON, SECOND, custom, event, llm, rows_of
-from .stores import OpenStore, contents, open_store, postgres_server
+from .stores import OpenStore, contents, open_any_store, postgres_server
 
-__all__ = ["open_store", "postgres_server"]
+__all__ = ["open_any_store", "postgres_server"]
 
 ROOT = Path(__file__).parents[2]
 DAY = 86_400

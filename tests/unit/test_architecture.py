@@ -56,7 +56,15 @@ LAYERS = (
     ("",),  # hiveloop itself: the names that users see
     ("demo",),
     # The board, above everything that users import, so that nothing of the SDK can need it.
-    ("board.model", "board.status", "board.prices", "board.keys", "board.security", "board.store.schema"),
+    (
+        "board.model",
+        "board.status",
+        "board.prices",
+        "board.keys",
+        "board.locks",
+        "board.security",
+        "board.store.schema",
+    ),
     ("board.intake", "board.handover", "board.folder", "board.store.protocol"),
     ("board.folding", "board.otlp", "board.keyring"),
     ("board.store", "board.span_events"),

@@ -217,16 +217,13 @@ def _answers(
     batches: Sequence[Batch], base: int, kept: set[int], projects: dict[str, set[str]]
 ) -> list[Appended]:
     answers: list[Appended] = []
-    seq = base
     for world, events in batches:
-        new: list[StoredEvent] = []
-        for event in events:
-            seq += 1
-            if seq in kept:
-                new.append(StoredEvent(seq=seq, world=world, **msgspec.structs.asdict(event)))
-        mine = {event.project for event in new} & projects.get(world, set())
+        seqs = [seq if seq in kept else 0 for seq in range(base + 1, base + 1 + len(events))]
+        base += len(events)
+        new = {event.project for seq, event in zip(seqs, events, strict=True) if seq}
+        mine = new & projects.get(world, set())
         projects[world] = projects.get(world, set()) - mine
-        answers.append(Appended(new, len(events) - len(new), sorted(mine)))
+        answers.append(Appended(world, events, seqs, sorted(mine)))
     return answers
 
 

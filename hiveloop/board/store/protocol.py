@@ -46,12 +46,27 @@ class StoreClosedError(StoreError):
 class Appended(msgspec.Struct, frozen=True):
     """What became of the events of one append."""
 
-    new: list[StoredEvent]
-    """Those that were not stored before, in the order they were given."""
-    duplicates: int
-    """How many were stored already, or given twice."""
+    world: str
+    events: Sequence[NewEvent]
+    """Those that were given."""
+    seqs: list[int]
+    """Number of each; 0 when it was stored already, or given twice."""
     new_projects: list[str]
     """Slugs seen for the first time in their world."""
+
+    @property
+    def new(self) -> list[StoredEvent]:
+        """The events that were not stored before, in the order they were given; made at each call."""
+        return [
+            StoredEvent(seq=seq, world=self.world, **msgspec.structs.asdict(event))
+            for seq, event in zip(self.seqs, self.events, strict=True)
+            if seq
+        ]
+
+    @property
+    def duplicates(self) -> int:
+        """How many were stored already, or given twice."""
+        return self.seqs.count(0)
 
 
 class Pruned(msgspec.Struct, frozen=True):

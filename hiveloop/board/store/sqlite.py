@@ -19,7 +19,7 @@ from .protocol import Row, StoreError, StoreFullError, Value
 from .retention import Retention
 from .statements import Dialect
 
-__all__ = ["SqliteStore"]
+__all__ = ["SqliteReader", "SqliteStore", "make_private", "size_of"]
 
 _CACHE_KIB = 65_536
 _READER_CACHE_KIB = 8_192
@@ -124,8 +124,12 @@ class _Connection:
         self._db.close()
 
 
-class _Reader:
-    """A reading connection; each use is one snapshot."""
+class SqliteReader:
+    """A reading connection; each use is one snapshot.
+
+    Args:
+        path: the database.
+    """
 
     def __init__(self, path: Path) -> None:
         uri = f"{path.absolute().as_uri()}?mode=ro"
@@ -176,8 +180,8 @@ class SqliteStore(BaseStore):
         tell: Tell = logger.warning,
     ) -> None:
         self.path = Path(path)
-        _make_private(self.path)
-        super().__init__(self._connect(tell), lambda: _Reader(self.path), retention, most_names)
+        make_private(self.path)
+        super().__init__(self._connect(tell), lambda: SqliteReader(self.path), retention, most_names)
 
     def _connect(self, tell: Tell) -> _Connection:
         try:
@@ -188,11 +192,16 @@ class SqliteStore(BaseStore):
         return connection
 
     def size_bytes(self) -> int:
-        sizes = (self.path.with_name(self.path.name + suffix) for suffix in ("", "-wal"))
-        return sum(path.stat().st_size for path in sizes if path.exists())
+        return size_of(self.path)
 
 
-def _make_private(path: Path) -> None:
+def size_of(path: Path) -> int:
+    """Return the bytes that a database takes, its log included."""
+    files = (path.with_name(path.name + suffix) for suffix in ("", "-wal"))
+    return sum(file.stat().st_size for file in files if file.exists())
+
+
+def make_private(path: Path) -> None:
     """Make the file before SQLite does, so that nobody else can read it at any moment."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
@@ -25,9 +24,6 @@ T = TypeVar("T")
 _MOST_APPENDS = 64
 _MOST_EVENTS = 4_000
 """In one transaction: beyond, the first would wait for the last."""
-_PATIENCE = 0.3
-"""Of the time that the last transaction took: so long the next one waits for as many appends as that had."""
-_MOST_PATIENCE_SECONDS = 0.02
 _BAD_VALUES = (ValueError, OverflowError, TypeError)
 """What drivers raise for a value that no column can hold."""
 
@@ -60,9 +56,6 @@ class Writer:
         self._jobs: deque[_Append | _Call] = deque()
         self._changed = threading.Condition()
         self._closing = False
-        self._together = 1
-        """Appends in the last transaction."""
-        self._patience_seconds = 0.0
         self._thread = threading.Thread(target=self._main, name="hiveloop-board-store", daemon=True)
         self._thread.start()
 
@@ -115,10 +108,7 @@ class Writer:
 
     def _main(self) -> None:
         while jobs := self._take():
-            begin = time.perf_counter()
             contain("board store", self._serve, jobs, default=None)
-            self._together = len(jobs)
-            self._patience_seconds = min(_PATIENCE * (time.perf_counter() - begin), _MOST_PATIENCE_SECONDS)
             left = [job.future for job in jobs if not job.future.done()]
             if left:
                 self._undo()
@@ -137,7 +127,6 @@ class Writer:
                 self._changed.wait()
             if not self._jobs:
                 return []
-            self._wait_for_company()
             taken = [self._jobs.popleft()]
             if isinstance(taken[0], _Call):
                 return taken
@@ -149,18 +138,6 @@ class Writer:
                 events += len(following.events)
                 taken.append(self._jobs.popleft())
             return taken
-
-    def _wait_for_company(self) -> None:
-        """Wait a moment for the senders of the last transaction: what is written together costs less.
-
-        They were answered together, so they come back together; who is first should not go alone.
-        """
-        until = time.perf_counter() + self._patience_seconds
-        while len(self._jobs) < self._together and not self._closing:
-            left = until - time.perf_counter()
-            if left <= 0:
-                return
-            self._changed.wait(left)
 
     def _serve(self, jobs: list[_Append | _Call]) -> None:
         first = jobs[0]
