@@ -21,7 +21,7 @@ from typing import IO, Any, cast
 
 import msgspec
 
-from hiveloop._guard import logger, notice
+from hiveloop._guard import contain, logger, notice
 from hiveloop.board.model import NewEvent
 
 from .messages import (
@@ -136,7 +136,7 @@ class ApartStore(Store):
     def _keep(self) -> None:
         """Pass on answers; start another process when one ends by accident."""
         while True:
-            code = self._worker.serve()
+            code = contain(_PLACE, self._worker.serve, default=-1)
             if self._closing.is_set():
                 return
             notice(_PLACE, "hiveloop board: the process that writes ended (code %d); starting another", code)
@@ -214,11 +214,13 @@ class _Worker:
 
     def serve(self) -> int:
         """Resolve futures until it ends; return its code."""
-        while (answer := self._received()) is not None:
-            self._resolve(answer)
-        code = self._wait()
-        for future, _ in self._left():
-            future.set_exception(StoreError(f"the process that writes ended (code {code})"))
+        try:
+            while (answer := self._received()) is not None:
+                self._resolve(answer)
+        finally:
+            code = self._wait()
+            for future, _ in self._left():
+                future.set_exception(StoreError(f"the process that writes ended (code {code})"))
         return code
 
     def _resolve(self, answer: Answer) -> None:
