@@ -63,6 +63,7 @@ export function plural(value: number, one: string, many = `${one}s`): string {
 }
 
 const CLOCK = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit", hour12: false });
+const MINUTE = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", hour12: false });
 const DAY = new Intl.DateTimeFormat(undefined, { month: "short", day: "numeric" });
 const FAR_DAY = new Intl.DateTimeFormat(undefined, { year: "numeric", month: "short", day: "numeric" });
 
@@ -73,12 +74,21 @@ export function clock(value: unknown): string {
 
 /** The time of today, with the day in front of it when it is another. */
 export function when(value: unknown): string {
+  return dated(value, CLOCK, ", ");
+}
+
+/** The same to the minute, without a comma, so that several can stand in a row. */
+export function minute(value: unknown): string {
+  return dated(value, MINUTE, " ");
+}
+
+function dated(value: unknown, time: Intl.DateTimeFormat, between: string): string {
   const at = moment(value);
   if (at === null) return "–";
   const [then, today] = [new Date(at), new Date()];
-  if (then.toDateString() === today.toDateString()) return CLOCK.format(at);
+  if (then.toDateString() === today.toDateString()) return time.format(at);
   const sameYear = then.getFullYear() === today.getFullYear();
-  return sameYear ? `${DAY.format(at)}, ${CLOCK.format(at)}` : FAR_DAY.format(at);
+  return sameYear ? DAY.format(at) + between + time.format(at) : FAR_DAY.format(at);
 }
 
 export function exact(value: unknown): string {

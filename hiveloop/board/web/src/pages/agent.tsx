@@ -19,6 +19,7 @@ import { Teach } from "../parts/teach";
 import { Config } from "./agent/config";
 import { Calls } from "./costs/calls";
 import { heartbeat, shownStatus } from "./fleet/cards";
+import { OverTime } from "./fleet/charts";
 import { Stream } from "./fleet/stream";
 import { Table, sortAsked } from "./fleet/tasks";
 import { concernsPipeline } from "./pipeline";
@@ -157,6 +158,7 @@ function Overview({ agent, id }: { agent: Agent; id: string }) {
         <Metric label="Open issues" value={count(numberOr(stats.active_issues, 0))} tone={stats.active_issues ? "fail" : ""} note="now" />
         <Metric label="Last seen" value={<Ago at={agent.last_seen} />} note="any event" />
       </div>
+      <OverTime asked={{ agent_id: id }} tools={<Ranges />} />
       <div class="agent-columns">
         <div class="stack">
           <Panel title="Recent tasks">

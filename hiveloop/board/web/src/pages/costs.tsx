@@ -1,11 +1,13 @@
 // What the fleet spends: by model, agent, task type and project, down to the call.
 import type { ComponentChildren } from "preact";
 import { useSignal } from "@preact/signals";
+import { changesWithin, useConfigChanges } from "../data/changes";
 import { clock, count, money, percent, plural, when } from "../data/format";
 import { dicts, firstText, moment, number, numberOr, text, type Dict } from "../data/read";
 import { useResource } from "../data/resource";
 import { change, here, param } from "../data/router";
 import { kindOf } from "../data/words";
+import { ChangeList } from "../parts/changes";
 import { Chart, Legend, PALETTE } from "../parts/chart";
 import { Icon } from "../parts/icon";
 import { Failed, Loading, Nothing, Panel } from "../parts/panel";
@@ -127,10 +129,12 @@ function OverTime({ answer }: { answer: Dict }) {
   const at = useSignal<number | null>(null);
   const asked = { ...chosen(), group_by: by || "model" };
   const series = useResource<Dict>("/v1/cost/timeseries", asked, { when: isCall, everyMs: 60_000, pauseMs: 2000 });
+  const known = useConfigChanges(param("agent"));
   if (series.error && !series.data) return <Failed what="The costs over time" error={series.error} />;
   if (!series.data) return <Loading />;
   const { times, names, values } = shaped(dicts(series.data["data"]));
   if (times.length < 2 || names.length === 0) return null;
+  const { changes, isCut } = changesWithin(times, known);
   const shown = names.map((name, index) => ({ label: name, colour: PALETTE[index % PALETTE.length] ?? "--idle", values: values[index] ?? [] }));
   const place = at.value !== null && at.value < times.length ? at.value : null;
   const of = (all: readonly (number | null)[]) => (place === null ? sum(all) : (all[place] ?? 0));
@@ -151,8 +155,9 @@ function OverTime({ answer }: { answer: Dict }) {
         </div>
       }
     >
-      <Chart label={`Cost of each ${interval} in US dollars, by ${by || "model"}`} times={times} series={shown} stacked format={money} height={210} onPoint={(index) => (at.value = index)} />
+      <Chart label={`Cost of each ${interval} in US dollars, by ${by || "model"}`} times={times} series={shown} changes={changes} stacked format={money} height={210} onPoint={(index) => (at.value = index)} />
       <Legend series={noted} />
+      <ChangeList changes={changes} isCut={isCut} />
       <p class="reading muted">{place === null ? "Sums of the whole range; point at a bar for its own." : `${span(times, place)}: ${money(sum(shown.map(({ values: all }) => all[place] ?? 0)))}`}</p>
     </Panel>
   );

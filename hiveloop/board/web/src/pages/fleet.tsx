@@ -39,7 +39,7 @@ export function FleetPage() {
       <div class="fleet">
         <AgentCards agents={all} total={total} />
         <div class="middle">
-          <MiniCharts />
+          <MiniCharts asked={{ ...scope(), agent_id: agent }} />
           <TaskTable agent={agent} />
         </div>
         <Stream title="Activity" agent={agent} />

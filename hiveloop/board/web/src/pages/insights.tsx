@@ -11,10 +11,11 @@ import { Failed, Loading, Panel } from "../parts/panel";
 import { range, rangeWords } from "../parts/ranges";
 import { Teach } from "../parts/teach";
 import { scope } from "./fleet";
+import { OverTime } from "./fleet/charts";
 
 export function InsightsPage() {
-  const asked = { ...scope(), agent_id: param("agent"), range: range() };
-  const insights = useResource<Dict>("/v1/insights", asked, { when: (event) => event.event_type !== "heartbeat", everyMs: 60_000, pauseMs: 2000 });
+  const asked = { ...scope(), agent_id: param("agent") };
+  const insights = useResource<Dict>("/v1/insights", { ...asked, range: range() }, { when: (event) => event.event_type !== "heartbeat", everyMs: 60_000, pauseMs: 2000 });
   if (insights.error && !insights.data) return <Failed what="The insights" error={insights.error} />;
   if (!insights.data) return <Loading />;
   const told = insights.data;
@@ -31,6 +32,7 @@ export function InsightsPage() {
         <Health health={dict(told["health"])} />
         <Detectors rows={dicts(told["detectors"])} />
       </div>
+      {asked.agent_id && <OverTime asked={asked} />}
       <div class="three">
         <Cache card={dict(told["cache"])} />
         <Context card={dict(told["context"])} />

@@ -1,7 +1,9 @@
 // Time charts by uPlot, in the colours of the theme; a gap in the data is a gap in the line.
+import { render } from "preact";
 import { useEffect, useRef } from "preact/hooks";
 import uPlot from "uplot";
 import "uplot/dist/uPlot.min.css";
+import { stretch, type ConfigChange } from "../data/changes";
 import { isDark } from "../data/theme";
 
 export interface Series {
@@ -21,6 +23,8 @@ interface Props {
   height?: number;
   /** Without a time axis and with two figures beside it, for small charts. */
   small?: boolean;
+  /** Marked where they happened; a list of links belongs below the chart, for the keyboard. */
+  changes?: readonly ConfigChange[];
   /** Called with the place in `times` that the pointer is over, null when it leaves. */
   onPoint?: (at: number | null) => void;
 }
@@ -52,6 +56,14 @@ function piled(series: readonly Series[]): (number | null)[][] {
   );
 }
 
+/** Of one direction, and without a change of scale; the marks that lie over the plot are places to point at, too. */
+const POINTING: uPlot.Cursor = {
+  y: false,
+  points: { show: false },
+  drag: { x: false, y: false, setScale: false },
+  bind: { mousemove: (_u, _over, handle) => handle },
+};
+
 function settings(props: Props, width: number): uPlot.Options {
   const axis = { stroke: colour("--muted"), grid: { stroke: colour("--line"), width: 1 }, ticks: { show: false }, font: "11px system-ui" };
   const order = props.stacked ? [...props.series].reverse() : props.series;
@@ -61,7 +73,7 @@ function settings(props: Props, width: number): uPlot.Options {
     width,
     height: props.height ?? 160,
     legend: { show: false },
-    cursor: props.onPoint ? { y: false, points: { show: false }, drag: { x: false, y: false, setScale: false } } : { show: false },
+    cursor: props.onPoint ? POINTING : { show: false },
     hooks: props.onPoint ? { setCursor: [(u) => props.onPoint?.(u.cursor.idx ?? null)] } : {},
     padding: props.small ? [8, 6, 6, 0] : [10, 12, 0, 0],
     scales: { x: { time: true, range: (_u, min, max) => widened(props.times, min, max, isBars === true) }, y: { range: (_u, _min, max) => [0, max > 0 ? max * 1.1 : 1] } },
@@ -98,6 +110,32 @@ function widened(times: readonly number[], min: number, max: number, isBars: boo
   return [min - half, max + half];
 }
 
+/** A line with a diamond at each change, over its own bar: a bar is drawn around the time at which it begins. */
+function Changes({ times, changes = [], ...props }: Props) {
+  const [first, length] = stretch(times, props.bars === true || props.stacked === true);
+  return (
+    <>
+      {changes.map(({ id, at, title, link }) => (
+        <a key={id} class="change" href={link} title={title} tabIndex={-1} style={{ left: `${((at / 1000 - first) / length) * 100}%` }} />
+      ))}
+    </>
+  );
+}
+
+/** What lies over the plot itself, without its axes; within it, so that the pointer stays in the plot. */
+function layerOver(plot: uPlot): Element {
+  const there = plot.over.querySelector(".changes");
+  if (there) return there;
+  const made = document.createElement("div");
+  made.className = "changes";
+  plot.over.append(made);
+  return made;
+}
+
+function labelOf({ label, changes = [] }: Props): string {
+  return changes.length ? `${label}; configuration changed at ${changes.map(({ time }) => time).join(", ")}` : label;
+}
+
 function aligned(props: Props): uPlot.AlignedData {
   const values = props.stacked ? piled(props.series).reverse() : props.series.map((one) => (props.bars ? one.values.map((value) => value || null) : [...one.values]));
   return [[...props.times], ...values] as uPlot.AlignedData;
@@ -118,6 +156,7 @@ export function Chart(props: Props) {
       plot.current = new uPlot(settings(props, element.clientWidth || 300), aligned(props), element);
       drawn.current = look;
     } else plot.current?.setData(aligned(props));
+    if (plot.current) render(<Changes {...props} />, layerOver(plot.current));
   });
   useEffect(() => {
     const element = box.current;
@@ -134,7 +173,7 @@ export function Chart(props: Props) {
     };
   }, []);
 
-  return <div class="chart" ref={box} role="img" aria-label={props.label} />;
+  return <div class="chart" ref={box} role="img" aria-label={labelOf(props)} />;
 }
 
 export const PALETTE = ["--llm", "--work", "--ok", "--wait", "--teal", "--fail", "--idle", "--pink"];

@@ -9,9 +9,9 @@ export function range(): string {
   return param("range") || USUAL;
 }
 
-/** The range in words, to stand after "the last". */
-export function rangeWords(): string {
-  return WORDS[range()] ?? range();
+/** A range in words, to stand after "the last"; the one that is looked at, unless another is given. */
+export function rangeWords(one = range()): string {
+  return WORDS[one] ?? one;
 }
 
 export function Ranges() {

@@ -50,17 +50,23 @@ function configOf(event: BoardEvent): Dict {
 
 const nameOf = (event: BoardEvent) => text(dict(event.payload)["summary"]) || "Snapshot";
 
+const MOST_LOOKED_THROUGH = 500;
+
 export function Config({ id }: { id: string }) {
   const list = useList<BoardEvent>("/v1/events", { agent_id: id, payload_kind: "config_snapshot", limit: 50 }, { when: (event) => event.agent_id === id && kindOf(event) === "config_snapshot" });
   const { rows: events, more } = list;
-  const at = Math.max(0, events.findIndex((event) => event.event_id === param("snapshot")));
+  const asked = param("snapshot");
+  const found = events.findIndex((event) => event.event_id === asked);
+  const at = Math.max(0, found);
+  // The one that a link leads to may be on a page that was not read yet.
+  const isAwaited = more !== null && found < 0 && asked !== "" && events.length < MOST_LOOKED_THROUGH && !list.error;
   // The last one of a page is compared with the first of the next.
-  const needed = more !== null && at === events.length - 1;
+  const needed = isAwaited || (more !== null && at === events.length - 1);
   useEffect(() => {
     if (needed) more?.();
-  }, [needed]);
+  }, [needed, events.length]);
   if (list.error && !list.data) return <Failed what="The config snapshots" error={list.error} />;
-  if (!list.data) return <Loading />;
+  if (!list.data || isAwaited) return <Loading />;
   const newer = events[at];
   if (!newer) return <NoConfig />;
   return (
