@@ -21,7 +21,7 @@ from tests.docs.camera import report, take
 __all__ = ["main", "week"]
 
 PAGES = {
-    "agent": "/agent?id=lead-qualifier",
+    "agent": "/agent?id=lead-qualifier&range=7d",
     "pipeline": "/pipeline",
     "costs": "/costs?range=7d",
     "insights": "/insights?range=7d",
