@@ -37,7 +37,7 @@ def main() -> None:
     insights(worker)
     waiter = hb.agent("refund-desk", type="support", heartbeat_interval=1)
     wait(waiter)
-    busy = hb.agent("report-writer", heartbeat_interval=1)
+    busy = hb.agent("report-writer", heartbeat_interval=1, stuck_threshold=3_600)  # however long tests take
     busy.start_task("report-1", project="reports", type="report")
     action = busy.track_context("summarise_pages")
     action.__enter__()

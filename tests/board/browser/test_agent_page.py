@@ -6,6 +6,8 @@ import re
 
 from playwright.sync_api import Locator, Page, expect
 
+from tests.support.wait import eventually
+
 from .conftest import Board
 from .reports import Event, custom, event, llm_call, run
 from .test_interaction import SignIn, send
@@ -33,8 +35,8 @@ def test_recent_tasks_go_on_to_the_first_and_stay_whole_while_more_arrive(
     tasks.get_by_role("button", name="Older tasks").click()
     expect(body_rows(tasks)).to_have_count(70)
     expect(tasks.get_by_role("button", name="Older tasks")).to_have_count(0)
-    shown = tasks.locator("tbody a[data-open]").all_inner_texts()
-    assert sorted(shown) == sorted(f"job-{number}" for number in range(70))
+    links, whole = tasks.locator("tbody a[data-open]"), sorted(f"job-{number}" for number in range(70))
+    eventually(lambda: sorted(links.all_inner_texts()) == whole, what="each task once")
 
 
 def test_recent_tasks_are_sorted_by_their_headings(board: Board, sign_in: SignIn) -> None:

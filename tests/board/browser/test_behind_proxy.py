@@ -28,6 +28,7 @@ def test_it_signs_in_sees_what_happens_live_and_may_manage(chromium: Browser, tm
             assert (cookie.get("secure"), cookie.get("httpOnly")) == (True, True)
             assert cookie.get("sameSite") == "Strict"
             expect(page.get_by_text(proxy.url).first).to_be_visible()  # the lines for agents name it
+            expect(page.get_by_role("status", name="Connection: Live")).to_be_visible()
             board.send(event("task_started", 0, task_id="job-7"), agent="far")
             expect(page.get_by_text("job-7").first).to_be_visible()
             made = page.evaluate("fetch('/v1/api-keys', {method: 'POST'}).then(answer => answer.status)")

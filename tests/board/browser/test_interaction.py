@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -12,11 +13,15 @@ from urllib.parse import urlencode
 
 import pytest
 import requests
-from playwright.sync_api import BrowserContext, Page, Route, WebSocketRoute, expect
+from playwright.sync_api import BrowserContext, Locator, Page, Route, WebSocketRoute, expect
+
+from tests.support.wait import eventually
 
 from .conftest import Board, running_board
 
 SignIn = Callable[[Board], Page]
+_BEGAN = datetime.now(UTC) - timedelta(hours=3)
+"""When the task of these tests began; long enough ago that none of its actions is still to come."""
 
 
 def send(board: Board, *events: dict[str, Any], agent: str = "sender") -> None:
@@ -34,7 +39,7 @@ def action(number: int, **more: Any) -> dict[str, Any]:
     """One action of a task, by its number."""
     return {
         "event_id": f"event-{number}",
-        "timestamp": f"2026-01-01T00:{number // 60 % 60:02}:{number % 60:02}.000Z",
+        "timestamp": (_BEGAN + timedelta(seconds=number)).isoformat(),
         "event_type": "action_completed",
         "task_id": "task-1",
         "task_run_id": "run-1",
@@ -50,19 +55,37 @@ def seen_numbers(page: Page) -> list[int]:
     return [int(found[1]) for text in texts if (found := re.search(r"step (\d+)", text))]
 
 
+def shows_numbers(page: Page, numbers: Iterable[int]) -> None:
+    """Wait until the stream shows these actions and no other."""
+    expected = list(numbers)
+    eventually(lambda: seen_numbers(page) == expected, what=f"the stream shows {expected}")
+
+
+def scroll_down(rows: Locator, last: Locator) -> None:
+    """Turn the wheel over a list until its end is in sight: what was just drawn may not take it yet."""
+
+    def is_there() -> bool:
+        rows.hover()
+        rows.page.mouse.wheel(0, 100_000)
+        return last.is_visible()
+
+    eventually(is_there, interval=0.1, what=f"{last} is in sight")
+
+
 # -- keyboard ---------------------------------------------------------------------------------
 
 
 def test_rows_are_walked_with_j_and_k_and_opened_with_enter(page: Page) -> None:
     expect(page.get_by_role("row", name=re.compile("lead-4822"))).to_be_visible()
+    first, second = (page.get_by_role("list", name="Agents").get_by_role("listitem").nth(at) for at in (0, 1))
     page.keyboard.press("j")
-    first = page.evaluate("document.activeElement.getAttribute('aria-label')")
+    expect(first).to_be_focused()
     page.keyboard.press("j")
-    assert page.evaluate("document.activeElement.getAttribute('aria-label')") != first
+    expect(second).to_be_focused()
     page.keyboard.press("k")
-    assert page.evaluate("document.activeElement.getAttribute('aria-label')") == first
+    expect(first).to_be_focused()
     page.keyboard.press("Enter")
-    expect(page).to_have_url(re.compile(r"/agent\?id="))
+    expect(page).to_have_url(re.compile(r"/agent\?id=mail-sorter"))
     page.keyboard.press("Escape")
     expect(page.get_by_role("heading", name="The Hive")).to_be_visible()
 
@@ -82,9 +105,10 @@ def test_slash_searches_and_escape_leaves_the_box(page: Page) -> None:
 @pytest.mark.parametrize(
     ("keys", "heading"), [("gp", "Pipeline"), ("gc", "Costs"), ("gi", "Insights"), ("gf", "The Hive")]
 )
-def test_g_and_a_letter_go_to_a_page(page: Page, keys: str, heading: str) -> None:
-    for key in keys:
-        page.keyboard.press(key)
+def test_g_and_a_letter_go_to_a_page(page: Page, told: Board, keys: str, heading: str) -> None:
+    page.goto(f"{told.endpoint}/keys")
+    expect(page.get_by_role("row").first).to_be_visible()  # so that the letter comes soon after the g
+    page.keyboard.type(keys)
     expect(page.get_by_role("heading", name=heading, exact=True)).to_be_visible()
 
 
@@ -102,8 +126,8 @@ def test_question_mark_shows_the_keys(page: Page) -> None:
 def test_a_node_is_linked_to_and_back_returns(page: Page, told: Board) -> None:
     page.goto(f"{told.endpoint}/task?id=lead-4821")
     page.get_by_role("link", name=re.compile("^LLM call, understand")).click()
+    expect(page).to_have_url(re.compile("node="))
     linked = page.url
-    assert "node=" in linked
     page.goto(f"{told.endpoint}/")
     page.goto(linked)
     expect(page.get_by_role("complementary", name="Details of understand")).to_be_visible()
@@ -166,8 +190,13 @@ def test_an_event_shows_within_a_second(board: Board, sign_in: SignIn) -> None:
     send(board, action(1))
     page = sign_in(board)
     expect(page.get_by_role("status", name="Connection: Live")).to_be_visible()
-    send(board, action(2))
-    expect(page.get_by_role("list", name="Events").get_by_text("step 2")).to_be_visible(timeout=1_000)
+    took = list[float]()
+    for number in range(2, 7):
+        began = time.monotonic()
+        send(board, action(number))
+        page.get_by_role("list", name="Events").get_by_text(f"step {number}", exact=True).wait_for()
+        took.append(time.monotonic() - began)
+    assert sorted(took)[2] < 1, took  # one of them may meet with whatever else the machine does
 
 
 def test_while_paused_new_events_are_counted_and_then_shown(board: Board, sign_in: SignIn) -> None:
@@ -179,7 +208,7 @@ def test_while_paused_new_events_are_counted_and_then_shown(board: Board, sign_i
     send(board, *(action(number) for number in range(2, 44)))
     page.get_by_role("button", name="42 new").click()
     expect(page.get_by_text("step 43", exact=True)).to_be_visible()
-    assert seen_numbers(page)[0] == 43
+    shows_numbers(page, range(43, 0, -1))
 
 
 def test_a_cut_socket_is_resumed_without_gap_or_duplicate(board: Board, sign_in: SignIn) -> None:
@@ -200,7 +229,7 @@ def test_a_cut_socket_is_resumed_without_gap_or_duplicate(board: Board, sign_in:
     send(board, *(action(number) for number in range(4, 60)))
     expect(page.get_by_text("step 59", exact=True)).to_be_visible()
     expect(page.get_by_role("status", name="Connection: Live")).to_be_visible()
-    assert seen_numbers(page) == list(range(59, 0, -1))
+    shows_numbers(page, range(59, 0, -1))
 
 
 def test_without_sockets_the_board_is_polled(board: Board, sign_in: SignIn) -> None:
@@ -211,7 +240,7 @@ def test_without_sockets_the_board_is_polled(board: Board, sign_in: SignIn) -> N
     expect(page.get_by_role("status", name="Connection: Polling")).to_be_visible()
     send(board, action(2))
     expect(page.get_by_text("step 2", exact=True)).to_be_visible()
-    assert seen_numbers(page) == [2, 1]
+    shows_numbers(page, [2, 1])
 
 
 def test_a_board_that_comes_back_is_found_again(sign_in: SignIn, tmp_path: Path) -> None:
@@ -225,7 +254,7 @@ def test_a_board_that_comes_back_is_found_again(sign_in: SignIn, tmp_path: Path)
         send(again, action(2))
         expect(page.get_by_text("step 2", exact=True)).to_be_visible()
         expect(page.get_by_role("status", name="Connection: Live")).to_be_visible()
-        assert seen_numbers(page) == [2, 1]
+        shows_numbers(page, [2, 1])
 
 
 def test_an_open_task_grows_while_it_is_watched(board: Board, sign_in: SignIn) -> None:
@@ -247,9 +276,9 @@ def test_of_long_lists_only_what_is_in_sight_is_in_the_document(board: Board, si
     nodes = page.get_by_role("list", name="Waterfall").get_by_role("listitem")
     expect(nodes.first).to_be_visible()
     assert nodes.count() < 120
-    nodes.first.hover()
-    page.mouse.wheel(0, 100_000)
-    expect(page.get_by_role("link", name=re.compile("step 1199"))).to_be_visible()
+    scroll_down(
+        page.get_by_role("list", name="Waterfall"), page.get_by_role("link", name=re.compile("step 1199"))
+    )
     assert nodes.count() < 120
 
 
@@ -271,13 +300,15 @@ def test_a_filter_finds_what_was_long_before(board: Board, sign_in: SignIn) -> N
 def test_the_theme_is_the_readers_choice_and_is_kept(page: Page) -> None:
     page.emulate_media(color_scheme="light")
     page.get_by_role("button", name="Dark theme").click()
-    assert page.evaluate("document.documentElement.dataset.theme") == "dark"
+    expect(page.locator("html")).to_have_attribute("data-theme", "dark")
     page.reload()
     expect(page.get_by_role("button", name="Light theme")).to_be_visible()
 
 
 def test_the_whole_page_is_small(board: Board, sign_in: SignIn) -> None:
     page = sign_in(board)
+    expect(page.get_by_role("heading", name="Waiting for the first agent")).to_be_visible()
+    page.wait_for_load_state("networkidle")
     sizes = page.evaluate(
         "performance.getEntriesByType('resource').concat(performance.getEntriesByType('navigation'))"
         ".filter((one) => !one.name.includes('/v1/')).map((one) => one.encodedBodySize)"
@@ -397,7 +428,7 @@ def test_no_field_of_an_event_runs_as_script(board: Board, sign_in: SignIn) -> N
         assert page.evaluate("window.hurt") == 0, query
         assert page.locator("main script, main iframe, main img").count() == 0, query
         if query in told:
-            assert _HOSTILE[0] in page.locator("main").inner_text(), query
+            expect(page.locator("main")).to_contain_text(_HOSTILE[0], use_inner_text=True)
     page.evaluate(_GO, "/?q=hurt")
     for name in ("Agents", "Issues", "Events"):
         expect(page.get_by_role("region", name=f"{name} found")).to_be_visible()
@@ -418,7 +449,7 @@ def test_no_node_of_a_task_runs_as_script(board: Board, sign_in: SignIn) -> None
         assert len(addresses) > 15
         for address in addresses:
             page.evaluate(_GO, address)
-            assert page.get_by_role("complementary", name=re.compile("^Details of")).count() == 1, address
+            expect(page.get_by_role("complementary", name=re.compile("^Details of"))).to_have_count(1)
             assert page.locator("main script, main iframe, main img").count() == 0, address
         assert page.evaluate("window.hurt") == 0, text
 

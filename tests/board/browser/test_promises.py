@@ -11,6 +11,8 @@ from urllib.parse import urlencode
 
 from playwright.sync_api import Locator, Page, expect
 
+from tests.support.wait import eventually
+
 from .conftest import Board
 
 
@@ -48,6 +50,25 @@ def details(page: Page) -> Locator:
 def panel(page: Page, title: str) -> Locator:
     """A panel by its title."""
     return page.get_by_role("region", name=title, exact=True)
+
+
+_TELLS = """(button) => {
+  window.saidCopied = false;
+  const look = () => (window.saidCopied ||= button.textContent.includes("Copied"));
+  new MutationObserver(look).observe(button, { childList: true, characterData: true, subtree: true });
+  return navigator.clipboard.writeText("");
+}"""
+
+
+def copied(button: Locator) -> str:
+    """Press a button that copies, see that it says so, however briefly, and return what it copied."""
+    page = button.page
+    button.evaluate(_TELLS)
+    button.click()
+    eventually(lambda: page.evaluate("window.saidCopied"), what="it says that it copied")
+    text = page.evaluate("navigator.clipboard.readText()")
+    assert isinstance(text, str)
+    return text
 
 
 # -- presence ---------------------------------------------------------------------------------

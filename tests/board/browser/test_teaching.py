@@ -10,17 +10,12 @@ import hiveloop
 from .conftest import Board
 from .reports import event
 from .test_interaction import SignIn, send
-from .test_promises import at, panel
+from .test_promises import at, copied, panel
 
 
-def copied(page: Page, title: str) -> str:
+def offered(page: Page, title: str) -> str:
     """The program that a panel offers, by way of the clipboard."""
-    button = panel(page, title).get_by_role("button", name="Copy")
-    button.click()
-    expect(panel(page, title).get_by_role("button", name="Copied")).to_be_visible()
-    program = page.evaluate("navigator.clipboard.readText()")
-    assert isinstance(program, str)
-    return program
+    return copied(panel(page, title).get_by_role("button", name="Copy"))
 
 
 def run_as_it_is(program: str, times: int = 1) -> None:
@@ -47,7 +42,7 @@ def test_panels_of_the_pipeline_fill_from_their_own_lines(board: Board, sign_in:
     page = at(sign_in(board), board, "/pipeline")
     for title, filled in panels.items():
         expect(panel(page, title).get_by_role("status")).to_contain_text("Waiting for")
-        program = copied(page, title)
+        program = offered(page, title)
         assert f'hiveloop.init("{board.key}", endpoint="{board.endpoint}")' in program
         run_as_it_is(program)
         expect(panel(page, title)).to_contain_text(filled)
@@ -56,7 +51,7 @@ def test_panels_of_the_pipeline_fill_from_their_own_lines(board: Board, sign_in:
 
 def test_costs_fill_from_their_own_lines(board: Board, sign_in: SignIn) -> None:
     page = at(sign_in(board), board, "/costs")
-    run_as_it_is(copied(page, "LLM calls"))
+    run_as_it_is(offered(page, "LLM calls"))
     expect(panel(page, "By model").get_by_role("row", name="Model gpt-4o, $0.0085")).to_be_visible()
 
 
@@ -75,7 +70,7 @@ def test_insights_fill_from_their_own_lines(board: Board, sign_in: SignIn) -> No
         "Tools": (1, "Slowest"),
     }
     page = at(sign_in(board), board, "/insights")
-    programs = {title: copied(page, title) for title in cards}
+    programs = {title: offered(page, title) for title in cards}
     for title, (_, filled) in cards.items():
         expect(panel(page, title)).not_to_contain_text(filled)
     for title, (times, _) in cards.items():
@@ -98,7 +93,7 @@ def test_panels_of_an_agent_fill_from_lines_that_name_it(
 ) -> None:
     send(board, event("agent_registered"), agent="newcomer")
     page = at(sign_in(board), board, "/agent", id="newcomer", view=view)
-    program = copied(page, title)
+    program = offered(page, title)
     assert 'agent = hb.agent("newcomer")' in program
     run_as_it_is(program)
     expect(panel(page, title)).to_contain_text(filled)

@@ -64,7 +64,9 @@ export function useResource<T>(path: string | null, parameters: Changes = {}, re
     reader.current = made;
     const read = () => made.request();
     readers.add(read);
-    made.request();
+    made.begin();
+    const seen = () => made.goOn();
+    document.addEventListener("visibilitychange", seen);
     const ends = [
       onEvents((events) => latest.current.when && events.some(latest.current.when) && made.request()),
       onResync(() => made.request()),
@@ -74,6 +76,7 @@ export function useResource<T>(path: string | null, parameters: Changes = {}, re
     return () => {
       for (const end of ends) end();
       readers.delete(read);
+      document.removeEventListener("visibilitychange", seen);
       clearInterval(ticks);
       made.close();
     };
@@ -83,7 +86,7 @@ export function useResource<T>(path: string | null, parameters: Changes = {}, re
   return { data, error, loading: answered !== address, reload: () => reader.current?.request() };
 }
 
-/** At most one request under way and one waiting, with a pause between them. */
+/** At most one request under way and one waiting, with a pause between them; none while nobody sees the tab. */
 class Reader {
   private readonly abort = new AbortController();
   private busy = false;
@@ -96,12 +99,19 @@ class Reader {
   ) {}
 
   request(): void {
-    if (this.abort.signal.aborted) return;
-    if (this.busy) {
-      this.again = true;
-      return;
-    }
+    this.again = true;
+    this.goOn();
+  }
+
+  /** Read what was asked for, unless it must wait. */
+  goOn(): void {
+    if (this.again && !this.busy && !document.hidden && !this.abort.signal.aborted) this.begin();
+  }
+
+  /** Read now, seen or not: what is opened in another tab is there when that is looked at. */
+  begin(): void {
     this.busy = true;
+    this.again = false;
     void this.run();
   }
 
@@ -109,9 +119,7 @@ class Reader {
     await this.read(this.abort.signal);
     this.timer = setTimeout(() => {
       this.busy = false;
-      if (!this.again) return;
-      this.again = false;
-      this.request();
+      this.goOn();
     }, this.pauseMs);
   }
 

@@ -65,7 +65,8 @@ function useLate(value: string): string {
   return value && late.value;
 }
 
-const REFRESH = { when: (event: BoardEvent) => Boolean(event.task_id), everyMs: 15_000, pauseMs: 600 };
+/** Also with states of agents, as the open tasks of one that is stuck are. */
+const REFRESH = { when: (event: BoardEvent) => Boolean(event.task_id), onStatus: true, everyMs: 15_000, pauseMs: 600 };
 
 function Listed({ agent }: { agent: string }) {
   const filters = { ...scope(), agent_id: agent, status: param("tasks"), task_type: param("type") };
