@@ -16,11 +16,16 @@ NANO = 1_000_000_000
 
 
 class Where:
-    """Conditions that all hold, and the arguments of their placeholders."""
+    """Conditions that all hold, and the arguments of their placeholders.
 
-    def __init__(self, world: str) -> None:
-        self._parts = ["world = ?"]
-        self.args: list[Value] = [world]
+    Args:
+        world: the first condition; None for those that are added to others.
+    """
+
+    def __init__(self, world: str | None = None) -> None:
+        self._parts: list[str] = []
+        self.args: list[Value] = []
+        self.equal(world=world)
 
     def also(self, sql: str, *args: Value) -> Where:
         """Add a condition."""
@@ -58,25 +63,30 @@ class Where:
 
     def copy(self) -> Where:
         """Return the same conditions, to add others to."""
-        twin = Where("")
-        twin._parts, twin.args = self._parts.copy(), self.args.copy()
-        return twin
+        return self.plus(Where())
+
+    def plus(self, others: Where) -> Where:
+        """Return these conditions and others."""
+        both = Where()
+        both._parts, both.args = [*self._parts, *others._parts], [*self.args, *others.args]
+        return both
 
     def __str__(self) -> str:
         return " AND ".join(self._parts)
 
 
 def like(words: str) -> str:
-    """Return a pattern for ``LIKE ? ESCAPE '!'`` that finds the words anywhere, in lower case."""
+    """Return a pattern for ``LIKE ? ESCAPE '!'`` that finds the words anywhere, in any case."""
     escaped = words.lower().replace("!", "!!").replace("%", "!%").replace("_", "!_")
     return f"%{escaped}%"
 
 
 def containing(where: Where, words: Iterable[str], columns: Iterable[str]) -> Where:
     """Add that each of some words occurs in one of some columns, in any case."""
-    together = " || '\n' || ".join(f"COALESCE({column}, '')" for column in columns)
+    names = tuple(columns)
+    either = " OR ".join(f"{name} LIKE ? ESCAPE '!'" for name in names)
     for word in words:
-        where.also(f"LOWER({together}) LIKE ? ESCAPE '!'", like(word))
+        where.also(f"({either})", *[like(word)] * len(names))
     return where
 
 

@@ -124,7 +124,7 @@ def _named(where: Where, wanted: Wanted, **columns: str) -> Where:
     """Add the terms that a table has columns for: part of a name is enough."""
     for name, column in columns.items():
         if name in wanted.terms:
-            where.also(f"LOWER({column}) LIKE ? ESCAPE '!'", like(wanted.terms[name]))
+            where.also(f"{column} LIKE ? ESCAPE '!'", like(wanted.terms[name]))
     return where
 
 
@@ -174,7 +174,7 @@ def _runs(db: Reader, where: Where, order: str, limit: int) -> list[dict[str, An
 def _calling(where: Where, world: str, model: str) -> None:
     """Keep to tasks that called a model lately."""
     inner = Where(world).also("kind = 'llm_call' AND task_id <> ''")
-    inner.also("LOWER(model) LIKE ? ESCAPE '!'", like(model))
+    inner.also("model LIKE ? ESCAPE '!'", like(model))
     recent = f"SELECT task_id FROM events WHERE {inner} ORDER BY ts_us DESC, seq DESC LIMIT {_MOST_CALLS}"
     where.also(f"task_id IN ({recent})", *inner.args)
 

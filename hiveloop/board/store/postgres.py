@@ -54,8 +54,11 @@ _SIZE = (
 
 @lru_cache(maxsize=1024)
 def _translated(sql: str) -> bytes:
-    """The statement with the driver's placeholders; as bytes, since it takes literal text only."""
-    return sql.replace("%", "%%").replace("?", "%s").encode()
+    """The statement with the driver's placeholders, and a LIKE that is as blind to case as SQLite's.
+
+    As bytes, since the driver takes literal text only.
+    """
+    return sql.replace(" LIKE ", " ILIKE ").replace("%", "%%").replace("?", "%s").encode()
 
 
 class _Numeric(Loader):

@@ -87,7 +87,7 @@ class Reader(Protocol):
         Args:
             sql: the statement in the common subset of SQLite and PostgreSQL: ``?`` for arguments (no ``?``
                 in literals), ``CASE`` instead of scalar ``min``/``max``, ``CAST``, ``COALESCE``,
-                ``LIKE ... ESCAPE``. Integers are 64 bits; division of integers truncates in both.
+                ``LIKE ... ESCAPE`` in any case. Integers are 64 bits; division of integers truncates in both.
             args: one value per ``?``.
         """
         ...
