@@ -55,7 +55,7 @@ WANTED: list[tuple[dict[str, str], Callable[[Row], bool]]] = [
 def _run(number: int, rng: random.Random) -> Iterator[NewEvent]:
     """One run; those of the first day are of the lab, and a few moved into it after they had begun."""
     at = number * DAYS * 86_400 / RUNS
-    place = {
+    place: dict[str, Any] = {
         "agent": f"a{number % 3}",
         "task": f"run-{number}",
         "environment": "lab" if number < 400 and number % 5 == 0 else "production",
@@ -67,7 +67,7 @@ def _run(number: int, rng: random.Random) -> Iterator[NewEvent]:
     yield event("task_started", at, **place)
     if number % 4 == 0:
         yield llm(at + 1, task=place["task"], agent=place["agent"], cost=rng.randrange(3))
-    ended = {"duration_ms": rng.randrange(4) * 1_000, **place}
+    ended: dict[str, Any] = {"duration_ms": rng.randrange(4) * 1_000, **place}
     if number % 97 == 0:
         told = {"exception_type": "Timeout", "exception_message": f"Too 100% late_ {number}"}
         yield event("task_failed", at + 2, told, **ended)
