@@ -7,6 +7,7 @@ import re
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import quote, urlsplit
@@ -22,14 +23,16 @@ from hiveloop.board.routes_pages import LINK_PATH
 from hiveloop.board.security import Sessions
 from hiveloop.board.server import BoardServer, listen
 from hiveloop.board.store.sqlite import SqliteStore
+from tests.support import wait
 from tests.support.program import Program, run_program
-from tests.support.wait import eventually
 
 HERE = Path(__file__).parent
 SECRET = b"of the tests"
 TIMEOUT_MS = 20_000
 """Nothing takes so long but on a machine that has much else to do; only what fails waits for it."""
 expect.set_options(timeout=TIMEOUT_MS)
+eventually = partial(wait.eventually, timeout=TIMEOUT_MS / 1000)
+"""Waits as patiently for what no locator tells."""
 
 _AWAY = re.compile(r"net::ERR_(CONNECTION_(REFUSED|RESET|CLOSED|ABORTED)|EMPTY_RESPONSE)")
 """What the browser says of a board that a test has ended, according to the moment it asked."""

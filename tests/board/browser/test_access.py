@@ -8,9 +8,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.support.wait import eventually
-
-from .conftest import Board
+from .conftest import Board, eventually
 from .test_interaction import SignIn
 from .test_promises import at
 

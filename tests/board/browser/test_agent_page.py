@@ -6,9 +6,7 @@ import re
 
 from playwright.sync_api import Locator, Page, expect
 
-from tests.support.wait import eventually
-
-from .conftest import Board
+from .conftest import Board, eventually
 from .reports import Event, custom, event, llm_call, run
 from .test_interaction import SignIn, send
 from .test_promises import at, panel

@@ -6,9 +6,7 @@ import re
 
 from playwright.sync_api import Locator, Page, expect
 
-from tests.support.wait import eventually
-
-from .conftest import Board
+from .conftest import Board, eventually
 from .reports import llm_call
 from .test_agent_page import body_rows
 from .test_interaction import SignIn, send

@@ -15,9 +15,7 @@ import pytest
 import requests
 from playwright.sync_api import BrowserContext, Locator, Page, Route, WebSocketRoute, expect
 
-from tests.support.wait import eventually
-
-from .conftest import Board, running_board
+from .conftest import Board, eventually, running_board
 
 SignIn = Callable[[Board], Page]
 _BEGAN = datetime.now(UTC) - timedelta(hours=3)

@@ -9,9 +9,8 @@ import requests
 from playwright.sync_api import BrowserContext, Locator, Page, expect
 
 import hiveloop
-from tests.support.wait import eventually
 
-from .conftest import Board
+from .conftest import Board, eventually
 from .reports import run
 from .test_interaction import SignIn, send
 from .test_pipeline_page import issue

@@ -8,9 +8,7 @@ from datetime import UTC, datetime
 
 from playwright.sync_api import BrowserContext, Page, Route, WebSocketRoute, expect
 
-from tests.support.wait import eventually
-
-from .conftest import Board
+from .conftest import Board, eventually
 from .test_interaction import SignIn, action, scroll_down, seen_numbers, send, shows_numbers
 
 LIVE = "Connection: Live"

@@ -11,9 +11,7 @@ from urllib.parse import urlencode
 
 from playwright.sync_api import Locator, Page, expect
 
-from tests.support.wait import eventually
-
-from .conftest import Board
+from .conftest import Board, eventually
 
 
 def at(page: Page, told: Board, path: str, **params: str) -> Page:
