@@ -16,7 +16,7 @@ from hiveloop.board.store.protocol import Store
 from hiveloop.board.store.schema import DAY_US, HOUR_US
 from hiveloop.board.store.sqlite import SqliteStore
 
-from .made_events import NOON, SECOND, llm, rows_of
+from .made_events import NOON, SECOND, event, llm, rows_of
 
 DAYS = 12
 NOW = NOON + DAYS * DAY_US
@@ -41,6 +41,10 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
 def _ask(store: Store, query: Any, now_us: int = NOW, **given: str) -> Any:
     with store.reader() as reader:
         return query(reader, "live", Params(given, now_us))
+
+
+def _part(store: Store, part: str, **given: str) -> Any:
+    return _ask(store, lambda db, world, params: insights.part(db, world, part, params), **given)
 
 
 def _events(store: Store, since: int, until: int, where: str = "1 = 1", step: int = HOUR_US) -> int:
@@ -131,3 +135,34 @@ def test_what_clocks_that_run_ahead_report_is_not_counted_before_its_time(tmp_pa
     ahead.append("live", [llm((now - NOON) / SECOND + 600, cost=0.25, name="plan")]).result()
     assert _ask(ahead, metrics.metrics, now, range="6h")["summary"]["llm_call_count"] == 1
     ahead.close()
+
+
+def _untimed(rows: list[Any]) -> list[Any]:
+    return [{name: value for name, value in row.items() if name not in ("p50_ms", "p95_ms")} for row in rows]
+
+
+def test_sums_of_all_agents_together_are_those_of_their_agents(tmp_path: Path) -> None:
+    made, several = [], SqliteStore(tmp_path / "board.db", most_names=3)
+    for number in range(300):
+        at, agent = (NOW - NOON) / SECOND - 36 * 3600 + number * 360, f"a{number % 4}"
+        told = {
+            "name": f"n{number * 7 % 9}",
+            "model": f"m{number * 5 % 6}",
+            "metadata": {"stop_reason": "length"},
+        }
+        made.append(llm(at, cost=0.25, agent=agent, duration_ms=number, **told))
+        ended = {"agent": agent, "task": "t", "action_id": f"x{number}", "duration_ms": number}
+        made.append(event("action_failed", at + 1, {"action_name": f"do{number % 8}"}, **ended))
+    for begin in range(0, len(made), 50):
+        several.append("live", made[begin : begin + 50]).result()
+    place = {"environment": made[0].environment}
+    for name in ("24h", "7d"):
+        for part in ("prompts", "actions", "models", "timeseries"):
+            both = [_part(several, part, range=name, **given) for given in ({}, place)]
+            assert _untimed(both[0]["data"]) == _untimed(both[1]["data"]) != []
+        for query in (metrics.metrics, cost.cost, cost.timeseries):
+            assert _ask(several, query, range=name) == _ask(several, query, range=name, **place)
+        cards = [_ask(several, insights.insights, range=name, **given) for given in ({}, place)]
+        for card in ("truncation", "cache", "context", "composition"):
+            assert cards[0][card] == cards[1][card]
+    several.close()

@@ -8,7 +8,7 @@ from hiveloop.board.store.protocol import Reader
 
 from ._clock import DAY, HOUR
 from ._happenings import Happening
-from ._rollups import Rows, Span, measures, rows_of, span_of
+from ._rollups import Rows, Span, measures, rows_of, span_of, together
 from ._samples import newest
 from ._sql import Where
 from .params import Params, Window
@@ -62,6 +62,8 @@ class Asked(NamedTuple):
     def hourly(self, stem: str, *columns: str, **equal: str) -> Rows:
         """Return rows of tables of hours, by those of its columns that a request may name, and others."""
         named = {column: self.params.text(_GIVEN[column]) for column in columns}
+        if not any(value for column, value in named.items() if column != "model"):
+            stem = together(stem)
         return rows_of(stem, Where(self.world).equal(**equal, **named), self.span)
 
     def rows(self, sql: str, where: Where | Rows) -> list[dict[str, Any]]:

@@ -8,7 +8,7 @@ from hiveloop.board.prices import ESTIMATED, REPORTED
 from hiveloop.board.store.protocol import Reader, Value
 
 from ._clock import DAY, HOUR, MINUTE
-from ._rollups import Span, rows_of, span_of
+from ._rollups import Span, is_fleet, rows_of, span_of, together
 from ._sql import Where, dollars
 from ._values import ratio
 from .params import Params, Window
@@ -59,12 +59,14 @@ class Source(NamedTuple):
         window: from and to when, as far as its rows can tell it.
         stem: beginning of the names of tables by time; "" for single calls, whose time is in `where`.
         span: the window for these tables.
+        is_fleet: whether calls of all agents are meant.
     """
 
     where: Where
     window: Window
     stem: str = ""
     span: Span | None = None
+    is_fleet: bool = False
 
     @property
     def step_us(self) -> int:
@@ -87,7 +89,10 @@ class Source(NamedTuple):
         """What to select of calls, where they are found, and the arguments of that."""
         if self.span is None:
             return _SINGLE_SUMS, f"events WHERE {self.where}", self.where.args
-        rows = rows_of(self.stem, self.where, self.span, longest_us)
+        stem = (
+            together(self.stem) if self.is_fleet and {"hour_us", "model"}.issuperset(columns) else self.stem
+        )
+        rows = rows_of(stem, self.where, self.span, longest_us)
         sums, used = (_WORK_SUMS, WORK_USED) if self.stem == "roll" else (CALL_SUMS, CALL_USED)
         return sums, rows.of(columns, used), rows.args
 
@@ -110,7 +115,7 @@ def source_of(db: Reader, world: str, params: Params, window: Window, *, tells_m
         stem = "roll"
     hours = window._replace(start_us=window.start_us // HOUR * HOUR)
     span = span_of(db, world, params, hours)
-    return Source(call_filter(Where(world), params, name="name"), hours, stem, span)
+    return Source(call_filter(Where(world), params, name="name"), hours, stem, span, is_fleet(params))
 
 
 def _are_few(db: Reader, world: str, window: Window) -> bool:

@@ -13,7 +13,18 @@ from ._clock import DAY, HOUR, MINUTE
 from ._sql import Where, sums
 from .params import Params, Window
 
-__all__ = ["FIVE", "Rows", "Span", "aligned", "measures", "place", "rows_of", "span_of"]
+__all__ = [
+    "FIVE",
+    "Rows",
+    "Span",
+    "aligned",
+    "is_fleet",
+    "measures",
+    "place",
+    "rows_of",
+    "span_of",
+    "together",
+]
 
 FIVE = 5 * MINUTE
 _FINE_RANGE = 6 * HOUR
@@ -21,6 +32,13 @@ _FINE_AGE = 47 * HOUR
 """How long five-minute rows are surely kept."""
 _LENGTHS = ("1d", "6h", "1h", "5m")
 """Ends of the names of tables, by the length of their rows, the longest first."""
+_TOGETHER = {
+    "roll": "roll_all",
+    "calls": "calls_all",
+    "models": "calls_all",
+    "actions": "actions_all",
+    "llm_meta": "llm_meta_all",
+}
 _TIME = "hour_us"
 """Name of the column with the start of a row, whatever its table calls it."""
 
@@ -162,6 +180,16 @@ def aligned(params: Params, window: Window) -> Window:
     return window._replace(start_us=start, interval="1h", interval_us=HOUR)
 
 
+def is_fleet(params: Params) -> bool:
+    """Tell whether a request means all agents, projects, environments and task types."""
+    return not any(map(params.text, ("agent_id", "project_id", "environment", "task_type")))
+
+
+def together(stem: str) -> str:
+    """Return the tables with sums of all agents together, which are far fewer rows."""
+    return _TOGETHER.get(stem, stem)
+
+
 def place(where: Where, params: Params) -> Where:
     """Add the conditions on agent, project, environment and task type that a request names."""
     return where.equal(
@@ -181,7 +209,8 @@ def measures(
     """
     grouped, step = columns.split(", "), window.interval_us
     span = span_of(db, world, params, window, FIVE if _is_fine(params, window) else HOUR)
-    rows = rows_of("roll", place(Where(world), params), span, step if "bucket" in grouped else DAY)
+    stem = together("roll") if grouped == ["bucket"] and span.step_us == HOUR and is_fleet(params) else "roll"
+    rows = rows_of(stem, place(Where(world), params), span, step if "bucket" in grouped else DAY)
     bucket = f"({_TIME} / {step}) * {step} AS bucket"
     selected = ", ".join(bucket if column == "bucket" else column for column in grouped)
     found = rows.of([_TIME if column == "bucket" else column for column in grouped], names)

@@ -26,9 +26,23 @@ OTHER = "(other)"
 _Subject = tuple[str, int, str]
 """World, start of the day, subject."""
 _USES: dict[str, tuple[tuple[str, str, str], ...]] = {
-    "model": (("calls", "model", ""), ("models", "model", ""), ("llm_meta", "model", "")),
-    "call": (("calls", "name", ""), ("durations", "name", " AND subject = 'call'")),
-    "action": (("actions", "name", ""), ("durations", "name", " AND subject = 'action'")),
+    "model": (
+        ("calls", "model", ""),
+        ("models", "model", ""),
+        ("llm_meta", "model", ""),
+        ("calls_all", "model", ""),
+        ("llm_meta_all", "model", ""),
+    ),
+    "call": (
+        ("calls", "name", ""),
+        ("calls_all", "name", ""),
+        ("durations", "name", " AND subject = 'call'"),
+    ),
+    "action": (
+        ("actions", "name", ""),
+        ("actions_all", "name", ""),
+        ("durations", "name", " AND subject = 'action'"),
+    ),
     "task": (
         ("roll", "task_type", ""),
         ("calls", "task_type", ""),

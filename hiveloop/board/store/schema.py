@@ -14,8 +14,8 @@ Conventions, for readers of the tables:
 Folded tables are merged by the rule of each column, and every rule is commutative, associative and
 fed by newly stored events only. So any order of events gives the same tables, and a rebuild does too.
 
-Sums of hours have twins by day, some also by six hours, summed from them, so that long ranges read few rows:
-see `Table.source`.
+Sums of hours have twins by day, some also by six hours, some of all agents together, summed from them, so
+that long ranges read few rows: see `Table.source`.
 
 Change a table, and `SCHEMA_VERSION` goes up: older databases are folded again when they are opened (see
 store/migration.py). Columns of tables that are not folded are only ever added, at their end.
@@ -30,7 +30,7 @@ __all__ = ["BY_NAME", "DAY_US", "HOUR_US", "SCHEMA_VERSION", "TABLES", "TOOK_MS"
 HOUR_US = 3_600_000_000
 DAY_US = 24 * HOUR_US
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 
 Type = Literal["text", "int", "real"]
 Rule = Literal["key", "add", "min", "max", "first", "last", "set", "derived"]
@@ -689,6 +689,20 @@ _MODELS_6H = Table(
     step_us=6 * HOUR_US,
     source="calls_1h",
 )
+_PLACES = frozenset(column.name for column in _PLACE)
+
+
+def _together(table: Table) -> Table:
+    """The twin of a table with sums of all agents together."""
+    stem, _, length = table.name.rpartition("_")
+    columns = tuple(column for column in table.columns if column.name not in _PLACES)
+    comment = "The same of all agents together."
+    return table._replace(name=f"{stem}_all_{length}", comment=comment, columns=columns, source=table.name)
+
+
+_CALLS_ALL_1H = _together(_CALLS_1H)
+_ACTIONS_ALL_1H = _together(_ACTIONS_1H)
+_LLM_META_ALL_1H = _together(_LLM_META_1H)
 _NAMES = Table(
     "names",
     "Folds only: the names each day's rollups tell apart.",
@@ -781,6 +795,13 @@ TABLES: tuple[Table, ...] = (
     _longer(_LLM_META_1H, "1d", DAY_US),
     _LLM_BY_1H,
     _longer(_LLM_BY_1H, "1d", DAY_US),
+    _together(_ROLL_1H),
+    _CALLS_ALL_1H,
+    _longer(_CALLS_ALL_1H, "1d", DAY_US),
+    _ACTIONS_ALL_1H,
+    _longer(_ACTIONS_ALL_1H, "1d", DAY_US),
+    _LLM_META_ALL_1H,
+    _longer(_LLM_META_ALL_1H, "1d", DAY_US),
     _NAMES,
     _PROJECTS,
     _KEYS,
