@@ -1,24 +1,17 @@
-"""Every test starts without a client and configuration, and leaves no thread of ours behind.
-
-The suite may run in several processes (``-n 2 --dist loadfile --no-loadscope-reorder``), where tests that say
-something about time have turns of their own.
-"""
+"""Every test starts without a client and configuration, and leaves no thread of ours behind."""
 
 from __future__ import annotations
 
 import os
 import signal
-import tempfile
 import threading
-from collections.abc import Generator, Iterator
-from pathlib import Path
+from collections.abc import Iterator
 
 import hypothesis
 import pytest
 
 import hiveloop
 from tests.support.environments import Ahead
-from tests.support.turns import Kind, Turns
 from tests.support.wait import eventually
 
 # The gate must say the same twice, so its examples are fixed; look for new ones with
@@ -30,46 +23,16 @@ hypothesis.settings.load_profile("gate")
 PATIENCE_SECONDS = 3.0
 """A thread that waits for something ends within milliseconds once told to."""
 
-KINDS = {"alone": Kind.ALONE, "bench": Kind.ALONE, "quiet": Kind.QUIET}
-"""Marks of tests that not every other one may run beside."""
-
 _ahead = Ahead()
-_turns = pytest.StashKey[Turns]()
 
 
-def pytest_configure(config: pytest.Config) -> None:
+def pytest_configure() -> None:
     """Let programs under test be interrupted, also when the suite runs in the background.
 
     A shell has what it puts there ignore SIGINT, and children inherit that; a handler they do not inherit.
     """
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, lambda number, frame: None)
-    if run := _run_of_worker(config):
-        config.stash[_turns] = Turns(Path(tempfile.gettempdir(), f"hiveloop-turns-{run}"))
-
-
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Put files that other processes must wait for behind the rest."""
-    if _turns in config.stash:
-        items.sort(key=lambda item: _kind(item.getparent(pytest.Module) or item))
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
-    """Let a test and its fixtures wait for their turn, where other processes run tests at the same time."""
-    if _turns not in item.config.stash:
-        return (yield)
-    with item.config.stash[_turns].taken(_kind(item)):
-        return (yield)
-
-
-def _run_of_worker(config: pytest.Config) -> str | None:
-    """The run that this process of pytest-xdist takes part in; others neither wait for it nor it for them."""
-    return getattr(config, "workerinput", {}).get("testrunuid")
-
-
-def _kind(node: pytest.Item | pytest.Module) -> Kind:
-    return max((KINDS.get(mark.name, Kind.ANY) for mark in node.iter_markers()), default=Kind.ANY)
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
@@ -79,11 +42,9 @@ def pytest_collection_finish(session: pytest.Session) -> None:
         _ahead.begin(list(dict.fromkeys(mark.args for mark in marks)))
 
 
-def pytest_sessionfinish(session: pytest.Session) -> None:
+def pytest_sessionfinish() -> None:
     """Leave no such work behind."""
     _ahead.end()
-    if _turns in session.config.stash:
-        session.config.stash[_turns].end()
 
 
 @pytest.fixture(autouse=True)

@@ -40,7 +40,6 @@ def only(agent: str) -> dict[str, Any]:
 # -- the contract ---------------------------------------------------------------------------------
 
 
-@pytest.mark.quiet
 def test_a_stored_event_is_pushed_at_once(board: Board) -> None:
     sent = event("task_started", task_id="now", payload={"summary": "é"})
     with board.stream(**only("pushed")) as stream:

@@ -16,7 +16,7 @@ from tests.support.program import Program
 from tests.support.server import ScriptedServer
 from tests.support.wait import eventually, pause
 
-pytestmark = [pytest.mark.fault, pytest.mark.quiet]
+pytestmark = pytest.mark.fault
 
 LEAVE = Path(__file__).parent / "programs" / "leave.py"
 END_SECONDS = seconds(0.5, 5.0)

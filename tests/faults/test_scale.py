@@ -12,7 +12,7 @@ from tests.faults.table import KEY
 from tests.support.program import run_program
 from tests.support.server import ScriptedServer
 
-pytestmark = [pytest.mark.fault, pytest.mark.alone]
+pytestmark = pytest.mark.fault
 
 PROGRAMS = Path(__file__).parent / "programs"
 MIB = 1024 * 1024

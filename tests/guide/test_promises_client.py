@@ -525,7 +525,6 @@ class Hanging(Transport):
         return Delivered()
 
 
-@pytest.mark.quiet
 def test_shutdown_waits_up_to_its_timeout() -> None:
     transport = Hanging()
     hb = hiveloop.init(transport=transport)

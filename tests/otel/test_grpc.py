@@ -114,7 +114,6 @@ def test_partial_success_is_counted(sink: GrpcSink) -> None:
     assert told == [(2, "late")]
 
 
-@pytest.mark.quiet
 def test_one_call_keeps_its_time(sink: GrpcSink, target: SpanTarget) -> None:
     sink.default = GrpcAnswer(hangs=True)
     started = time.monotonic()
@@ -124,7 +123,6 @@ def test_one_call_keeps_its_time(sink: GrpcSink, target: SpanTarget) -> None:
     assert "DEADLINE_EXCEEDED" in outcome.reason
 
 
-@pytest.mark.quiet
 def test_a_receiver_that_comes_back_is_found_at_once(sink: GrpcSink, target: SpanTarget) -> None:
     assert send(target, "before") == Delivered()
     sink.refuse()

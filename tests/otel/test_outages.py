@@ -35,7 +35,7 @@ from tests.support.server import Answer, Request, accepting, failing, hanging
 from tests.support.wait import eventually, pause
 from tests.unit.lanes import SALES, HandMade
 
-pytestmark = [pytest.mark.fault, pytest.mark.quiet]
+pytestmark = pytest.mark.fault
 
 PROGRAMS = Path(__file__).parent / "programs"
 EVENTS_PER_SECOND = 200

@@ -72,7 +72,6 @@ def test_metrics_go_out_by_otlp(sink: OtlpSink) -> None:
     assert len(sink.requests) == 2, "a last export at the end"
 
 
-@pytest.mark.quiet
 @pytest.mark.parametrize("down", [hanging(), failing(503), None], ids=["hang", "503", "refused"])
 def test_a_dead_receiver_holds_up_neither_flush_nor_close(
     sink: OtlpSink, down: Any, caplog: pytest.LogCaptureFixture

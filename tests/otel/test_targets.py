@@ -296,7 +296,6 @@ def test_good_answers_of_any_form_are_understood(
     assert send(target(endpoint=sink.url)) == expected
 
 
-@pytest.mark.quiet
 @pytest.mark.parametrize(
     "answer", [hanging(), dripping(0.05), dripping(5.0)], ids=["hang", "drip", "slow drip"]
 )
@@ -310,7 +309,6 @@ def test_one_attempt_keeps_its_time(sink: OtlpSink, target: Target, answer: Answ
     assert len(sink.requests) == 1
 
 
-@pytest.mark.quiet
 def test_the_own_timeout_applies_when_shorter(sink: OtlpSink, target: Target) -> None:
     sink.default = hanging()
     started = time.monotonic()
@@ -318,7 +316,6 @@ def test_the_own_timeout_applies_when_shorter(sink: OtlpSink, target: Target) ->
     assert time.monotonic() - started < 0.6
 
 
-@pytest.mark.quiet
 def test_a_receiver_that_is_down_is_told_at_once(sink: OtlpSink, target: Target) -> None:
     sink.refuse()
     started = time.monotonic()
@@ -441,7 +438,6 @@ def test_the_reason_is_what_an_exporter_would_have_logged(sink: OtlpSink, target
     assert "400" in outcome.reason
 
 
-@pytest.mark.quiet
 def test_a_hanging_exporter_holds_up_neither_flush_nor_close(target: Target) -> None:
     exporter = Recorder()
     exporter.hangs = True
@@ -485,7 +481,6 @@ class Collecting(SpanProcessor):
         self.closed = True
 
 
-@pytest.mark.quiet
 def test_a_processor_gets_each_span_and_may_fail_on_one(target: Target) -> None:
     processor = Collecting()
     given = target(span_processor=processor)

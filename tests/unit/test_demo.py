@@ -510,7 +510,6 @@ class Live:
         return self._process.returncode, out, err, time.monotonic() - started
 
 
-@pytest.mark.quiet
 def test_ctrl_c_ends_it_within_seconds_with_a_summary(tmp_path: Path) -> None:
     with Live(tmp_path) as live:
         live.wait_for("approval needed")

@@ -115,7 +115,6 @@ def size_of(frozen: Any) -> int:
 # -- the laws ----------------------------------------------------------------------------------------
 
 
-@pytest.mark.alone
 @pytest.mark.parametrize("name", CORPUS)
 def test_a_hostile_value_is_frozen_at_once_and_small(name: str) -> None:
     value = CORPUS[name]()
@@ -127,7 +126,6 @@ def test_a_hostile_value_is_frozen_at_once_and_small(name: str) -> None:
     assert time.monotonic() - started < SLOWEST_SECONDS
 
 
-@pytest.mark.alone
 @given(graphs)
 def test_any_graph_of_objects_becomes_json(graph: Graph) -> None:
     value = graph.build()
@@ -199,7 +197,6 @@ def test_thawing_gives_a_fresh_tree_each_time() -> None:
 # -- limits ------------------------------------------------------------------------------------------
 
 
-@pytest.mark.alone
 def test_time_does_not_grow_with_the_data() -> None:
     def seconds(value: object) -> float:
         best = float("inf")
