@@ -38,7 +38,15 @@ def opened(path: Path) -> Generator[ApartStore]:
 
 def workers(of: int) -> list[psutil.Process]:
     """The processes that write for a process."""
-    return [child for child in psutil.Process(of).children() if WORKER in child.cmdline()]
+    return [child for child in psutil.Process(of).children() if WORKER in command_of(child)]
+
+
+def command_of(process: psutil.Process) -> list[str]:
+    """How a process was started; nothing when it has ended, as one of another test may have."""
+    try:
+        return process.cmdline()
+    except psutil.NoSuchProcess:
+        return []
 
 
 def count(store: Store) -> int:
