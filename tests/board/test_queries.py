@@ -794,6 +794,7 @@ def test_config_snapshots_tell_what_changed(world: World) -> None:
     world.custom(1, "config_snapshot", old)
     world.custom(2, "config_snapshot", new)
     latest, first = world.ask(fleet.configs, "a1")["data"]
+    assert world.ask(fleet.configs, "a1", limit=1)["data"] == [latest]
     assert first["is_first"]
     assert first["changes"] == []
     assert latest["config"] == new

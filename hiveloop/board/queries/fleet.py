@@ -74,7 +74,8 @@ def configs(db: Reader, world: str, agent_id: str, params: Params) -> dict[str, 
     """Return an agent's configurations, newest first, each with what changed since the one before."""
     shown: list[dict[str, Any]] = []
     before: dict[str, Any] | None = None
-    for seen in _told(db, world, agent_id, ("config_snapshot",), params.limit()):
+    # One more than is shown: what changed last in the oldest of them is told by the one before.
+    for seen in _told(db, world, agent_id, ("config_snapshot",), params.limit() + 1):
         config = _config_of(seen)
         changes = [] if before is None else diff(before, config)
         shown.append(
@@ -87,7 +88,7 @@ def configs(db: Reader, world: str, agent_id: str, params: Params) -> dict[str, 
             }
         )
         before = config
-    return {"agent_id": agent_id, "data": shown[::-1]}
+    return {"agent_id": agent_id, "data": shown[::-1][: params.limit()]}
 
 
 def _config_of(seen: Happening) -> dict[str, Any]:
