@@ -8,7 +8,7 @@ from hiveloop.board.store.protocol import Reader
 
 from ._clock import DAY, HOUR
 from ._happenings import Happening
-from ._rollups import Rows, Span, measures, rows_of, span_of, together
+from ._rollups import PLACE, Rows, Span, measures, rows_of, span_of, together
 from ._samples import newest
 from ._sql import Where
 from .params import Params, Window
@@ -34,7 +34,7 @@ _WORK = (
     "est_nano",
 )
 _LONG = frozenset(("7d", "30d"))
-_GIVEN = {"agent_id": "agent_id", "project": "project_id", "environment": "environment", "model": "model"}
+_GIVEN = {**PLACE, "model": "model"}
 """Columns that a request may name, and its words for them."""
 
 

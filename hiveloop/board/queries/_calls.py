@@ -8,7 +8,7 @@ from hiveloop.board.prices import ESTIMATED, REPORTED
 from hiveloop.board.store.protocol import Reader, Value
 
 from ._clock import DAY, HOUR, MINUTE
-from ._rollups import Span, is_fleet, rows_of, span_of, together
+from ._rollups import Span, is_fleet, place, rows_of, span_of, together
 from ._sql import Where, dollars
 from ._values import ratio
 from .params import Params, Window
@@ -130,13 +130,7 @@ def _are_few(db: Reader, world: str, window: Window) -> bool:
 
 def call_filter(where: Where, params: Params, name: str) -> Where:
     """Add the conditions on LLM calls that a request names."""
-    where.equal(
-        agent_id=params.text("agent_id"),
-        project=params.text("project_id"),
-        environment=params.text("environment"),
-        task_type=params.text("task_type"),
-        model=params.text("model"),
-    )
+    place(where, params).equal(model=params.text("model"))
     called = params.text("name")
     return where if called is None else where.also(f"{name} = ?", called)
 

@@ -15,6 +15,7 @@ from .params import Params, Window
 
 __all__ = [
     "FIVE",
+    "PLACE",
     "Rows",
     "Span",
     "aligned",
@@ -39,6 +40,13 @@ _TOGETHER = {
     "actions": "actions_all",
     "llm_meta": "llm_meta_all",
 }
+PLACE = {
+    "agent_id": "agent_id",
+    "project": "project_id",
+    "environment": "environment",
+    "task_type": "task_type",
+}
+"""Columns that tell where something happened, and the words of requests for them."""
 _TIME = "hour_us"
 """Name of the column with the start of a row, whatever its table calls it."""
 
@@ -182,7 +190,7 @@ def aligned(params: Params, window: Window) -> Window:
 
 def is_fleet(params: Params) -> bool:
     """Tell whether a request means all agents, projects, environments and task types."""
-    return not any(map(params.text, ("agent_id", "project_id", "environment", "task_type")))
+    return not any(map(params.text, PLACE.values()))
 
 
 def together(stem: str) -> str:
@@ -192,12 +200,7 @@ def together(stem: str) -> str:
 
 def place(where: Where, params: Params) -> Where:
     """Add the conditions on agent, project, environment and task type that a request names."""
-    return where.equal(
-        agent_id=params.text("agent_id"),
-        project=params.text("project_id"),
-        environment=params.text("environment"),
-        task_type=params.text("task_type"),
-    )
+    return where.equal(**{column: params.text(word) for column, word in PLACE.items()})
 
 
 def measures(

@@ -195,8 +195,7 @@ def runs_of(db: Reader, world: str, task_id: str, limit: int = 50) -> list[dict[
     """Return the rows of a task id's runs, the latest first."""
     where = Where(world).also("task_id = ?", task_id)
     order = "first_us + 0 DESC, run_id DESC"  # computed, so that the planner finds them by their id
-    sql = f"SELECT *, {TOOK_MS} AS took_ms FROM tasks WHERE {where} ORDER BY {order} LIMIT ?"
-    return db.rows(sql, [*where.args, limit])
+    return db.rows(f"{_RUNS} WHERE {where} ORDER BY {order} LIMIT ?", [*where.args, limit])
 
 
 def shown_run(row: dict[str, Any], states: Statuses, now_us: int) -> dict[str, Any]:

@@ -10,12 +10,13 @@ from __future__ import annotations
 import hashlib
 from bisect import insort
 from collections.abc import Iterable
+from functools import cache
 
 from hiveloop.board.folding.facts import Facts
 from hiveloop.board.folding.rollups import day_of, names_in
 
 from .database import Database
-from .schema import DAY_US, TABLES
+from .schema import BY_NAME, DAY_US, TABLES, Table
 from .statements import insert, move_name
 
 __all__ = ["MOST_NAMES", "OTHER", "Names"]
@@ -26,31 +27,16 @@ OTHER = "(other)"
 _Subject = tuple[str, int, str]
 """World, start of the day, subject."""
 _USES: dict[str, tuple[tuple[str, str, str], ...]] = {
-    "model": (
-        ("calls", "model", ""),
-        ("models", "model", ""),
-        ("llm_meta", "model", ""),
-        ("calls_all", "model", ""),
-        ("llm_meta_all", "model", ""),
-    ),
-    "call": (
-        ("calls", "name", ""),
-        ("calls_all", "name", ""),
-        ("durations", "name", " AND subject = 'call'"),
-    ),
-    "action": (
-        ("actions", "name", ""),
-        ("actions_all", "name", ""),
-        ("durations", "name", " AND subject = 'action'"),
-    ),
+    "model": (("calls_1h", "model", ""), ("llm_meta_1h", "model", "")),
+    "call": (("calls_1h", "name", ""), ("durations_1h", "name", " AND subject = 'call'")),
+    "action": (("actions_1h", "name", ""), ("durations_1h", "name", " AND subject = 'action'")),
     "task": (
-        ("roll", "task_type", ""),
-        ("calls", "task_type", ""),
-        ("models", "task_type", ""),
-        ("durations", "name", " AND subject = 'task'"),
+        ("roll_5m", "task_type", ""),
+        ("calls_1h", "task_type", ""),
+        ("durations_1h", "name", " AND subject = 'task'"),
     ),
 }
-"""Beginnings of the names of tables, and columns of them, that count by the names of a subject."""
+"""Tables, and columns of them and of their twins, that count by the names of a subject."""
 _MOST_CACHED = 200
 
 
@@ -119,9 +105,19 @@ class Names:
         sql = "DELETE FROM names WHERE world = ? AND day_us = ? AND subject = ? AND rank = ?"
         self._db.run(sql, (*key, rank))
         rows = (world, day, day + DAY_US, name)
-        for stem, column, match in _USES[subject]:
-            for table in TABLES:
-                if table.step_us and table.name.rpartition("_")[0] == stem:
-                    move, delete = move_name(table.name, column, match)
-                    self._db.run(move, (OTHER, *rows))
-                    self._db.run(delete, rows)
+        for source, column, match in _USES[subject]:
+            for table in _counting(source, column):
+                move, delete = move_name(table, column, match)
+                self._db.run(move, (OTHER, *rows))
+                self._db.run(delete, rows)
+
+
+@cache
+def _counting(source: str, column: str) -> list[str]:
+    """Names of a table and of all that hold sums of its rows, as far as they count by a column."""
+    return [table.name for table in TABLES if column in table.key and source in _sources(table)]
+
+
+def _sources(table: Table) -> list[str]:
+    """Names of a table, of its source, of the source of that, and so on."""
+    return [table.name, *(_sources(BY_NAME[table.source]) if table.source else ())]
