@@ -53,14 +53,19 @@ class _Sender(threading.Thread):
                 self._enough.release()
 
 
+def _let_work(enough: threading.Semaphore) -> None:
+    """Wait until some more batches were acknowledged."""
+    for _ in range(_BATCHES):
+        assert enough.acquire(timeout=20)
+
+
 def _kill_under_load(
     running: Running, enough: threading.Semaphore, senders: Sequence[threading.Thread]
 ) -> None:
     """Kill the board when enough batches were acknowledged, and wait for those who sent them."""
     for sender in senders:
         sender.start()
-    for _ in range(_BATCHES):
-        assert enough.acquire(timeout=20)
+    _let_work(enough)
     writing = workers(running.process.pid)
     running.process.kill()
     for sender in senders:
@@ -87,14 +92,12 @@ def test_no_acknowledged_event_is_lost_when_the_process_that_writes_is_killed(tm
         for sender in senders:
             sender.start()
         for _ in range(KILLS):
-            for _ in range(_BATCHES):
-                assert enough.acquire(timeout=20)
+            _let_work(enough)
             [writing] = workers(running.process.pid)
             writing.kill()
             writing.wait(20)
             eventually(lambda: workers(running.process.pid), timeout=20, what="another one")
-        for _ in range(_BATCHES):
-            assert enough.acquire(timeout=20)
+        _let_work(enough)
         assert running.end() == 0
         for sender in senders:
             sender.join(20)

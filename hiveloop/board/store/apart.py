@@ -27,14 +27,13 @@ from hiveloop.board.model import NewEvent
 from .messages import (
     Answer,
     Append,
-    Changed,
+    Done,
     Failed,
     Manage,
     Open,
     Opened,
     Prune,
     Rebuild,
-    Removed,
     Request,
     Stored,
     Told,
@@ -48,6 +47,7 @@ from .protocol import Appended, Pruned, Reader, Statement, Store, StoreClosedErr
 from .readers import ReaderPool
 from .retention import Retention
 from .sqlite import SqliteReader, make_private, size_of
+from .writer import promised
 
 __all__ = ["ApartStore"]
 
@@ -83,7 +83,7 @@ class ApartStore(Store):
         tell: Tell = logger.warning,
     ) -> None:
         self.path = Path(path)
-        make_private(self.path)
+        make_private(self.path)  # here, so that the caller sees what the system says against it
         self._opening = Open(str(self.path.absolute()), retention or Retention(), most_names)
         self._closing = threading.Event()
         self._worker = _Worker(self._opening, tell)
@@ -104,13 +104,13 @@ class ApartStore(Store):
         return self._readers.lend()
 
     def manage(self, sql: str, args: Sequence[Value] = ()) -> Future[int]:
-        return self._ask(lambda number: Manage(number, sql, [*args]), _rows)
+        return self._ask(lambda number: Manage(number, sql, [*args]), _result)
 
     def rebuild(self) -> Future[int]:
-        return self._ask(Rebuild, _rows)
+        return self._ask(Rebuild, _result)
 
     def prune(self, now_us: int) -> Future[Pruned]:
-        return self._ask(lambda number: Prune(number, now_us), _pruned)
+        return self._ask(lambda number: Prune(number, now_us), _result)
 
     def size_bytes(self) -> int:
         return size_of(self.path)
@@ -122,9 +122,7 @@ class ApartStore(Store):
         self._readers.close()
 
     def _ask(self, request: Callable[[int], Request], made: Callable[[Any], Any]) -> Future[Any]:
-        future: Future[Any] = Future()
-        # Nobody can cancel what may be half written; a caller that gives up only stops waiting.
-        future.set_running_or_notify_cancel()
+        future: Future[Any] = promised()
         if self._closing.is_set():
             future.set_exception(StoreClosedError("the store is closed"))
         else:
@@ -229,7 +227,7 @@ class _Worker:
                 logger.warning("%s", line)
             case Failed(number=number):
                 self._taken(number)[0].set_exception(error_of(answer))
-            case Stored(number=number) | Changed(number=number) | Removed(number=number):
+            case Stored(number=number) | Done(number=number):
                 future, made = self._taken(number)
                 future.set_result(made(answer))
             case _:
@@ -273,9 +271,5 @@ def _process() -> subprocess.Popen[bytes]:
     )
 
 
-def _rows(changed: Changed) -> int:
-    return changed.rows
-
-
-def _pruned(removed: Removed) -> Pruned:
-    return Pruned(removed.events, removed.heartbeats)
+def _result(done: Done) -> int | Pruned:
+    return done.result

@@ -8,20 +8,19 @@ import msgspec
 
 from hiveloop.board.model import NewEvent
 
-from .protocol import StoreClosedError, StoreError, StoreFullError
+from .protocol import Pruned, StoreClosedError, StoreError, StoreFullError
 from .retention import Retention
 
 __all__ = [
     "Answer",
     "Append",
-    "Changed",
+    "Done",
     "Failed",
     "Manage",
     "Open",
     "Opened",
     "Prune",
     "Rebuild",
-    "Removed",
     "Request",
     "Stored",
     "Told",
@@ -95,19 +94,11 @@ class Stored(msgspec.Struct, array_like=True, tag="stored"):
     new_projects: list[str]
 
 
-class Changed(msgspec.Struct, array_like=True, tag="changed"):
-    """How many rows or events a statement or a rebuild took."""
+class Done(msgspec.Struct, array_like=True, tag="done"):
+    """What came of any other request."""
 
     number: int
-    rows: int
-
-
-class Removed(msgspec.Struct, array_like=True, tag="removed"):
-    """What a round of retention removed: see `Pruned`."""
-
-    number: int
-    events: int
-    heartbeats: int
+    result: int | Pruned
 
 
 class Failed(msgspec.Struct, array_like=True, tag="failed"):
@@ -119,7 +110,7 @@ class Failed(msgspec.Struct, array_like=True, tag="failed"):
 
 
 Request = Append | Manage | Rebuild | Prune
-Answer = Told | Opened | Stored | Changed | Removed | Failed
+Answer = Told | Opened | Stored | Done | Failed
 
 
 def failed(number: int, error: BaseException) -> Failed:

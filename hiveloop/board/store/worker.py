@@ -23,13 +23,12 @@ from hiveloop.board.locks import lock, open_private
 from .messages import (
     Answer,
     Append,
-    Changed,
+    Done,
     Manage,
     Open,
     Opened,
     Prune,
     Rebuild,
-    Removed,
     Request,
     Stored,
     Told,
@@ -37,7 +36,7 @@ from .messages import (
     failed,
     receive,
 )
-from .protocol import Appended, Pruned, StoreError
+from .protocol import Appended, StoreError
 from .sqlite import SqliteStore
 
 __all__ = ["main"]
@@ -105,11 +104,11 @@ def _answer(store: SqliteStore, request: Request, answers: _Answers) -> None:
         case Append(world=world, events=events, also=also):
             _promise(store.append(world, events, also), number, answers, _stored)
         case Manage(sql=sql, args=args):
-            _promise(store.manage(sql, args), number, answers, Changed)
+            _promise(store.manage(sql, args), number, answers, Done)
         case Rebuild():
-            _promise(store.rebuild(), number, answers, Changed)
+            _promise(store.rebuild(), number, answers, Done)
         case Prune(now_us=now_us):
-            _promise(store.prune(now_us), number, answers, _removed)
+            _promise(store.prune(now_us), number, answers, Done)
 
 
 def _promise(
@@ -126,10 +125,6 @@ def _promise(
 
 def _stored(number: int, appended: Appended) -> Stored:
     return Stored(number, appended.seqs, appended.new_projects)
-
-
-def _removed(number: int, pruned: Pruned) -> Removed:
-    return Removed(number, pruned.events, pruned.heartbeats)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from .database import Database
 from .ledger import Ledger
 from .protocol import Appended, Statement, StoreClosedError, StoreError
 
-__all__ = ["Writer"]
+__all__ = ["Writer", "promised"]
 
 T = TypeVar("T")
 
@@ -41,6 +41,16 @@ class _Call(msgspec.Struct):
     forgets: bool
 
 
+def promised() -> Future[Any]:
+    """Return a future that nobody can cancel: what it is for may be half written.
+
+    A caller that gives up only stops waiting.
+    """
+    future: Future[Any] = Future()
+    future.set_running_or_notify_cancel()
+    return future
+
+
 class Writer:
     """Runs appends and other writing on its own thread, each group in one transaction.
 
@@ -61,13 +71,13 @@ class Writer:
 
     def append(self, world: str, events: Sequence[NewEvent], also: Sequence[Statement]) -> Future[Appended]:
         """Queue an append."""
-        future: Future[Appended] = Future()
+        future: Future[Appended] = promised()
         self._put(_Append(world, events, also, future))
         return future
 
     def call(self, work: Callable[[Ledger], T], *, forgets: bool = False) -> Future[T]:
         """Queue other work for a transaction of its own; `forgets` when caches do not outlive it."""
-        future: Future[T] = Future()
+        future: Future[T] = promised()
         self._put(_Call(work, future, forgets))
         return future
 
@@ -95,8 +105,6 @@ class Writer:
         self._thread.join()
 
     def _put(self, job: _Append | _Call) -> None:
-        # Nobody can cancel what may be half written; a caller that gives up only stops waiting.
-        job.future.set_running_or_notify_cancel()
         with self._changed:
             if not self._closing:
                 self._jobs.append(job)
